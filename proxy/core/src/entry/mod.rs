@@ -1,0 +1,145 @@
+//! Config entries and registrations as an operator wrote them (Consul 1.21's fields, community edition).
+//!
+//! The first tier: typed, but nothing filled in and nothing resolved. `Serialize` gives Consul's JSON form
+//! (CamelCase, empty fields left out), which the compiled chain shows as `Definition`.
+
+mod agent;
+mod defaults;
+mod exported;
+mod intention;
+mod jwt;
+mod mesh;
+mod registration;
+mod resolver;
+mod router;
+mod splitter;
+
+use std::collections::BTreeMap;
+
+pub use agent::{AgentSettings, CaConfig};
+pub use defaults::{
+    AccessLogs, Expose, ExposePath, Limits, PassiveHealthCheck, ProxyDefaults, RateLimitRoute, RateLimits,
+    ServiceDefaults, UpstreamConfig, UpstreamOverrides,
+};
+pub use exported::{Consumer, ExportedService, ExportedServices};
+pub use intention::{Action, JwtProviderRequirement, JwtRequirement, Permission, ServiceIntentions, Source};
+pub use jwt::{JwtForwarding, JwtKeys, JwtLocation, JwtProvider};
+pub use mesh::{Mesh, RequestNormalization, TlsDirection};
+pub use registration::{Check, HealthStatus, Kind, Proxy, Registration, Upstream};
+pub use resolver::{
+    CookieConfig, Failover, FailoverTarget, HashPolicy, LeastRequestConfig, LoadBalancer, Redirect,
+    RingHashConfig, ServiceResolver, Subset,
+};
+pub use router::DEFAULT_REQUEST_TIMEOUT;
+pub use router::{
+    Destination, HeaderMatch, HeaderModifiers, HttpMatch, QueryParamMatch, Route, RouteMatch, ServiceRouter,
+};
+use serde::Serialize;
+pub use splitter::{ServiceSplitter, Split};
+
+use crate::name::{PeerName, ServiceName};
+
+/// All config entries of a directory. The name is the entry's; one kind has at most one entry of a name.
+#[derive(Clone, Debug, Default)]
+pub struct EntrySet {
+    /// `service-router`
+    pub routers: BTreeMap<ServiceName, ServiceRouter>,
+    /// `service-splitter`
+    pub splitters: BTreeMap<ServiceName, ServiceSplitter>,
+    /// `service-resolver`
+    pub resolvers: BTreeMap<ServiceName, ServiceResolver>,
+    /// `service-defaults`
+    pub defaults: BTreeMap<ServiceName, ServiceDefaults>,
+    /// `proxy-defaults`, of which there is one, named `global`
+    pub proxy_defaults: Option<ProxyDefaults>,
+    /// `mesh`
+    pub mesh: Option<Mesh>,
+    /// `exported-services`
+    pub exported: Option<ExportedServices>,
+    /// `service-intentions` by destination; `*` stands for any
+    pub intentions: BTreeMap<String, ServiceIntentions>,
+    /// `jwt-provider`
+    pub jwt_providers: BTreeMap<String, JwtProvider>,
+}
+
+impl EntrySet {
+    /// Whether `exported-services` exports `service` to `peer`, by name or by `*`.
+    pub fn exports(&self, service: &ServiceName, peer: &PeerName) -> bool {
+        self.exported.as_ref().is_some_and(|exported| exported.exports(service, peer))
+    }
+
+    /// A service's protocol as Consul settles it: its `service-defaults` alone when it has one, else
+    /// `proxy-defaults`, else tcp.
+    pub fn protocol(&self, service: &ServiceName) -> Protocol {
+        match self.defaults.get(service) {
+            Some(own) => own.protocol.unwrap_or_default(),
+            None => self.proxy_defaults.as_ref().and_then(|global| global.protocol).unwrap_or_default(),
+        }
+    }
+}
+
+/// What a service speaks (`Protocol` of `service-defaults`).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Opaque bytes.
+    #[default]
+    Tcp,
+    /// HTTP/1.1, or HTTP/2 where both sides choose it.
+    Http,
+    /// HTTP/2.
+    Http2,
+    /// gRPC over HTTP/2.
+    Grpc,
+}
+
+impl Protocol {
+    /// Whether requests can be routed and split.
+    pub fn is_http(self) -> bool {
+        self != Self::Tcp
+    }
+
+    /// The name as Consul writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+/// How to reach a target in another datacenter or peer (`MeshGateway { Mode }`).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeshGatewayMode {
+    /// Not said here: a less specific place decides.
+    #[default]
+    #[serde(rename = "")]
+    Default,
+    /// The instance itself.
+    None,
+    /// Our own cluster's gateway, which forwards.
+    Local,
+    /// The other cluster's gateway.
+    Remote,
+}
+
+impl MeshGatewayMode {
+    /// `self`, unless it says nothing; then `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if self == Self::Default { other } else { self }
+    }
+
+    /// The name as Consul writes it; empty for [`Self::Default`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::None => "none",
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}

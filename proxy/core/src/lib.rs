@@ -1,0 +1,30 @@
+//! The pure core of Spillway: from an operator's files to the decision about one request.
+//!
+//! Three tiers, three types: **entries** (as written, [`entry`]), the **chain** (compiled, [`chain`]) and the
+//! **table** (as requests read it, [`table`]). Nothing here opens a socket or a file, spawns a task, reads a
+//! clock or rolls dice: time ([`Tick`]) and chance ([`Draw`]) are arguments.
+
+pub mod duration;
+pub mod entry;
+pub mod name;
+pub mod problem;
+
+/// A random number that a caller drew: the core's only source of chance.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Draw(pub u64);
+
+/// Time as the core counts it: steps of 100 ms since the process started. A `u32` lasts 13 years.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Tick(pub u32);
+
+impl Tick {
+    /// The length of one tick in milliseconds.
+    pub const MILLIS: u64 = 100;
+
+    /// The tick `duration` after this one, rounded up, so that a wait is never shorter than asked for.
+    #[must_use]
+    pub fn after(self, duration: std::time::Duration) -> Self {
+        let ticks = duration.as_millis().div_ceil(u128::from(Self::MILLIS));
+        Self(self.0.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX)))
+    }
+}
