@@ -1,0 +1,123 @@
+//! Words for the parts of a chain that people read: what a route asks for, a share, a target's particulars.
+//!
+//! What an operator wrote is quoted with its control characters escaped, so a drawing cannot be made to lie.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::ChainTarget;
+use crate::duration;
+use crate::entry::{HeaderMatch, HttpMatch, MeshGatewayMode, QueryParamMatch, Route};
+
+/// What a request must have for a route to take it: `path /admin*, method GET`.
+pub(super) fn criteria(route: &Route) -> String {
+    let Some(http) = route.matches.as_ref().and_then(|it| it.http.as_ref()) else {
+        return "any request".to_owned();
+    };
+    let mut all = Vec::new();
+    all.extend(path(http));
+    if !http.methods.is_empty() {
+        all.push(format!("method {}", escaped(&http.methods.join("|"))));
+    }
+    all.extend(http.header.iter().map(header));
+    all.extend(http.query_param.iter().map(query_param));
+    if all.is_empty() { "any request".to_owned() } else { all.join(", ") }
+}
+
+fn path(http: &HttpMatch) -> Option<String> {
+    let any_case = if http.case_insensitive { " in any case" } else { "" };
+    match (&http.path_exact, &http.path_prefix, &http.path_regex) {
+        (Some(exact), _, _) => Some(format!("path {}{any_case}", escaped(exact))),
+        (_, Some(prefix), _) => Some(format!("path {}*{any_case}", escaped(prefix))),
+        (_, _, Some(regex)) => Some(format!("path ~ {}", escaped(regex))),
+        _ => None,
+    }
+}
+
+fn header(it: &HeaderMatch) -> String {
+    let test = test(it.exact.as_ref(), it.prefix.as_ref(), it.suffix.as_ref(), it.regex.as_ref());
+    let not = if it.invert { "not " } else { "" };
+    format!("{not}header {}{test}", escaped(&it.name))
+}
+
+fn query_param(it: &QueryParamMatch) -> String {
+    format!("query {}{}", escaped(&it.name), test(it.exact.as_ref(), None, None, it.regex.as_ref()))
+}
+
+fn test(
+    exact: Option<&String>,
+    prefix: Option<&String>,
+    suffix: Option<&String>,
+    regex: Option<&String>,
+) -> String {
+    match (exact, prefix, suffix, regex) {
+        (Some(it), ..) => format!(" = {}", escaped(it)),
+        (_, Some(it), ..) => format!(" = {}*", escaped(it)),
+        (_, _, Some(it), _) => format!(" = *{}", escaped(it)),
+        (.., Some(it)) => format!(" ~ {}", escaped(it)),
+        _ => String::new(),
+    }
+}
+
+/// What becomes of a request that a route takes, beyond where it goes: `rewritten to /, within 1s, 2 retries`.
+pub(super) fn treatment(route: &Route) -> String {
+    let Some(it) = &route.destination else { return String::new() };
+    let mut all = Vec::new();
+    all.extend(it.prefix_rewrite.as_ref().map(|to| format!("rewritten to {}", escaped(to))));
+    all.extend(it.request_timeout.map(|limit| match limit.nanos {
+        ..0 => "without a time limit".to_owned(),
+        nanos => format!("within {}", duration::format(nanos)),
+    }));
+    all.extend(it.num_retries.map(|n| format!("{n} retries")));
+    if it.request_headers.is_some() || it.response_headers.is_some() {
+        all.push("headers changed".to_owned());
+    }
+    all.join(", ")
+}
+
+/// `33.33%`, `50%`
+pub(super) fn per_cent(basis_points: u32) -> String {
+    match (basis_points / 100, basis_points % 100) {
+        (whole, 0) => format!("{whole}%"),
+        (whole, rest) if rest % 10 == 0 => format!("{whole}.{}%", rest / 10),
+        (whole, rest) => format!("{whole}.{rest:02}%"),
+    }
+}
+
+/// `connect 5s, gateway remote, filter Service.Meta.version == v1`
+pub(super) fn particulars(target: &ChainTarget) -> String {
+    let mut text = format!("connect {}", time(target.connect_timeout));
+    if target.external {
+        text.push_str(", external");
+    }
+    if target.mesh_gateway != MeshGatewayMode::Default {
+        let _ = write!(text, ", gateway {}", target.mesh_gateway.as_str());
+    }
+    if target.dialed_directly {
+        text.push_str(", dialed directly");
+    }
+    if target.subset.only_passing {
+        text.push_str(", only passing");
+    }
+    if !target.subset.filter.is_empty() {
+        let _ = write!(text, ", filter {}", escaped(&target.subset.filter));
+    }
+    text
+}
+
+/// As Go prints a duration.
+pub(super) fn time(duration: Duration) -> String {
+    duration::format(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// What an operator wrote, with what would not show as itself escaped; quotes and backslashes stay.
+pub(super) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' | '"' | '\'' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
