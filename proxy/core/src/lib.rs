@@ -4,11 +4,17 @@
 //! **table** (as requests read it, [`table`]). Nothing here opens a socket or a file, spawns a task, reads a
 //! clock or rolls dice: time ([`Tick`]) and chance ([`Draw`]) are arguments.
 
+pub mod catalog;
 pub mod chain;
 pub mod duration;
+pub mod endpoint;
 pub mod entry;
 pub mod name;
+pub mod outlier;
+pub mod pick;
 pub mod problem;
+pub mod sni;
+pub mod table;
 
 /// A random number that a caller drew: the core's only source of chance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

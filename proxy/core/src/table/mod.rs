@@ -1,0 +1,204 @@
+//! A chain as requests read it: names resolved, weights cumulative, nothing left to look up.
+//!
+//! [`ServiceTable::decide`] answers one request: the route that matches, the leg whose turn it is, the resolver
+//! where both lead. [`build`] makes a table from a finished chain and the catalog. Kept out: picking an
+//! endpoint ([`crate::pick`]), and everything that waits, reads or writes.
+
+mod build;
+pub mod filter;
+mod hash;
+mod index;
+pub mod matcher;
+mod route;
+mod split;
+mod target;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use build::{build, peer_upstream};
+pub use hash::{Affinity, HashPolicies};
+pub use matcher::Matcher;
+pub use route::{DEFAULT_IDLE_TIMEOUT, HeaderEdits, LegHeaders, RetryPolicy, Rewrite, RouteAction};
+pub use split::{Leg, Split};
+pub use target::{BuildSettings, passthrough};
+
+use crate::Draw;
+use crate::entry::Protocol;
+use crate::name::ServiceName;
+use crate::pick::{Resolver, Target};
+use index::Routes;
+
+/// What routing needs to see of a request, whatever protocol it came in.
+pub trait Headers {
+    /// A header's value by lower-case name; repeated headers are joined by commas (RFC 9110 section 5.3).
+    fn value(&self, name: &str) -> Option<std::borrow::Cow<'_, [u8]>>;
+}
+
+/// The head of a request as routing sees it.
+#[derive(Clone, Copy)]
+pub struct RequestHead<'a> {
+    /// Upper-case as sent; methods are case-sensitive.
+    pub method: &'a str,
+    /// Without the query.
+    pub path: &'a str,
+    /// Without the `?`.
+    pub query: Option<&'a str>,
+    /// The rest.
+    pub headers: &'a dyn Headers,
+}
+
+impl RequestHead<'_> {
+    /// A query parameter as sent: the first of its name counts, and one without `=` is empty.
+    pub fn query_value(&self, name: &str) -> Option<&str> {
+        let pairs = self.query?.split('&').filter(|pair| !pair.is_empty());
+        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+}
+
+/// A compiled chain. One per upstream (its overrides included), and one per exported service on a gateway.
+#[derive(Debug)]
+pub struct ServiceTable {
+    /// The service that the chain is for.
+    pub service: ServiceName,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Every resolver of the chain, for stats, checks and the admin API.
+    pub resolvers: Box<[Arc<Resolver>]>,
+    /// In order; without a router none. The last one matches whatever the others leave.
+    routes: Routes,
+    splits: Box<[Split]>,
+    /// One a resolver, and one a split: what of a request decides its endpoint.
+    resolver_hashes: Box<[Option<HashPolicies>]>,
+    split_hashes: Box<[Option<HashPolicies>]>,
+    /// Where a request goes that no route takes elsewhere.
+    start: Next,
+    /// What holds for such a request.
+    unrouted: RouteAction,
+}
+
+/// One route.
+#[derive(Debug)]
+pub struct Route {
+    /// What a request must look like.
+    pub matcher: Matcher,
+    /// What holds for it.
+    pub action: RouteAction,
+    next: Next,
+}
+
+/// The stage after a router: an index into the table's splits or resolvers, in range by construction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Next {
+    Split(usize),
+    Resolver(usize),
+}
+
+/// What the table decided about one request.
+#[derive(Debug)]
+pub struct Decision<'a> {
+    /// Index into the router's routes; None when the chain has no router. The implicit last route counts.
+    pub route_index: Option<usize>,
+    /// The route's own words.
+    pub route: &'a RouteAction,
+    /// Index into the splitter's legs; None when no splitter was passed.
+    pub leg_index: Option<usize>,
+    /// The leg's changes to headers.
+    pub leg_headers: Option<&'a LegHeaders>,
+    /// Where it goes.
+    pub resolver: &'a Arc<Resolver>,
+    /// What of the request decides its endpoint: [`HashPolicies::affinity`], then [`Resolver::pick_for`]. None, as a
+    /// rule, is nothing.
+    pub hash: Option<&'a HashPolicies>,
+}
+
+impl ServiceTable {
+    /// The table of a service that has one target and no chain: the local application behind an inbound listener.
+    /// Its requests may take as long as they like, see [`Self::with_request_timeout`].
+    pub fn single(service: ServiceName, protocol: Protocol, target: Target) -> Self {
+        let resolver = Arc::new(Resolver { targets: [Arc::new(target)].into(), request_timeout: None });
+        Self {
+            service,
+            protocol,
+            resolvers: [resolver].into(),
+            routes: Routes::default(),
+            splits: [].into(),
+            resolver_hashes: [].into(),
+            split_hashes: [].into(),
+            start: Next::Resolver(0),
+            unrouted: RouteAction::unrouted(None),
+        }
+    }
+
+    /// The same with a limit for requests that no route speaks of; None is no limit.
+    #[must_use]
+    pub fn with_request_timeout(mut self, request_timeout: Option<Duration>) -> Self {
+        self.unrouted = RouteAction::unrouted(request_timeout);
+        self
+    }
+
+    /// Where a request goes: the first route that matches it, then the leg whose turn it is.
+    ///
+    /// `draw` matters to the first request of a splitter only, see [`Split::next`].
+    pub fn decide(&self, head: &RequestHead<'_>, draw: Draw) -> Decision<'_> {
+        self.decision(self.routes.first_match(head), |split| split.next(draw))
+    }
+
+    /// What [`Self::decide`] would say if `point` of 10,000 were next in each splitter. Counts nothing: for
+    /// `explain`.
+    pub fn peek(&self, head: &RequestHead<'_>, point: u32) -> Decision<'_> {
+        self.decision(self.routes.first_match(head), |split| split.at(point))
+    }
+
+    /// Where a connection of opaque bytes goes. Such a chain has neither routes nor splits.
+    pub fn decide_connection(&self, draw: Draw) -> Decision<'_> {
+        self.decision(self.routes.all().len().checked_sub(1), |split| split.next(draw))
+    }
+
+    /// The routes in order, for `explain` and the admin API.
+    pub fn routes(&self) -> &[Route] {
+        self.routes.all()
+    }
+
+    /// The splitter that a route (None: the start of the chain) leads to, unless it leads straight to a resolver.
+    pub fn split(&self, route_index: Option<usize>) -> Option<&Split> {
+        match route_index.and_then(|index| self.routes().get(index)).map_or(self.start, |route| route.next) {
+            Next::Split(index) => self.splits.get(index),
+            Next::Resolver(_) => None,
+        }
+    }
+
+    fn decision(&self, route_index: Option<usize>, leg: impl FnOnce(&Split) -> usize) -> Decision<'_> {
+        let route = route_index.map(|index| &self.routes()[index]);
+        let action = route.map_or(&self.unrouted, |route| &route.action);
+        match route.map_or(self.start, |route| route.next) {
+            Next::Resolver(index) => Decision {
+                route_index,
+                route: action,
+                leg_index: None,
+                leg_headers: None,
+                resolver: &self.resolvers[index],
+                hash: self.resolver_hashes.get(index).and_then(Option::as_ref),
+            },
+            Next::Split(index) => {
+                let split = &self.splits[index];
+                let leg_index = leg(split);
+                let leg = &split.legs()[leg_index];
+                Decision {
+                    route_index,
+                    route: action,
+                    leg_index: Some(leg_index),
+                    leg_headers: Some(&leg.headers),
+                    resolver: &leg.resolver,
+                    hash: self.split_hashes.get(index).and_then(Option::as_ref),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
