@@ -9,11 +9,13 @@ pub mod chain;
 pub mod duration;
 pub mod endpoint;
 pub mod entry;
+pub mod load;
 pub mod name;
 pub mod outlier;
 pub mod pick;
 pub mod problem;
 pub mod sni;
+pub mod syntax;
 pub mod table;
 
 /// A random number that a caller drew: the core's only source of chance.

@@ -9,6 +9,7 @@ mod exported;
 mod intention;
 mod jwt;
 mod mesh;
+pub(crate) mod read;
 mod registration;
 mod resolver;
 mod router;

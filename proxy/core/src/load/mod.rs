@@ -1,0 +1,86 @@
+//! A configuration directory's files into entries, registrations and agent settings.
+//!
+//! Here: which document of which file is what, and what only the whole directory can say (duplicates, sidecar
+//! ports, addresses). Kept out: reading files, which the shell does; what the kinds' fields mean (`entry::read`).
+
+mod document;
+mod instances;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use document::Reader;
+
+use crate::entry::read::Sink;
+use crate::entry::{AgentSettings, EntrySet, Registration};
+use crate::name::Datacenter;
+use crate::problem::{Place, Problem};
+use crate::syntax::{self, Format};
+
+/// Everything that a configuration directory says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Config entries.
+    pub entries: EntrySet,
+    /// Registrations in reading order, sidecars expanded.
+    pub registrations: Vec<Registration>,
+    /// Settings of the agent.
+    pub agent: AgentSettings,
+}
+
+/// A file of the directory; the caller read it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct File {
+    /// As it is to be named in problems.
+    pub path: PathBuf,
+    /// Its contents.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads `files`, already in byte order of their paths. Never stops at the first problem: each is listed, by file
+/// and line, and the configuration is whole only when none is an error.
+pub fn load(files: &[File]) -> (Config, Vec<Problem>) {
+    let sink = Sink::default();
+    let mut order: HashMap<Arc<PathBuf>, usize> = HashMap::new();
+    let mut reader = Reader::new(&sink);
+    for (i, file) in files.iter().enumerate() {
+        let Some(format) = Format::of(&file.path) else { continue };
+        let path = Arc::new(file.path.clone());
+        order.insert(path.clone(), i);
+        let (documents, problems) = syntax::parse(&path, format, &file.bytes);
+        problems.into_iter().for_each(|problem| sink.push(problem));
+        for document in &documents {
+            reader.document(document);
+        }
+    }
+    let (entries, drafts, settings) = reader.finish();
+    let agent = settings.finish(default_datacenter());
+    let registrations = instances::settle(drafts, &agent, &sink);
+    (Config { entries, registrations, agent }, listed(sink, &order))
+}
+
+/// Consul's default.
+fn default_datacenter() -> Datacenter {
+    "dc1".parse().expect("a valid name")
+}
+
+/// By file in reading order, then line and column.
+fn listed(sink: Sink, order: &HashMap<Arc<PathBuf>, usize>) -> Vec<Problem> {
+    let (mut problems, left_out) = sink.finish();
+    problems.sort_by_cached_key(|problem| {
+        let Place { file, line, column } = &problem.place;
+        (order.get(file).copied(), *line, *column, problem.severity, problem.field.clone())
+    });
+    problems.dedup();
+    if let Some((count, severity)) = left_out
+        && let Some(last) = problems.last()
+    {
+        let message = format!("{count} more problems are not listed");
+        problems.push(Problem { severity, ..Problem::error(&last.place, "", message) });
+    }
+    problems
+}
