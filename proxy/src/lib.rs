@@ -4,5 +4,34 @@
 //! to, its upstream connections too. [`forward`] tells a request's story; everything it asks about a request is
 //! answered by tables of `spillway-core` that [`process`] published ([`generation`]).
 
+pub mod admin;
+mod admission;
+pub mod attempt;
+pub mod body;
+pub mod buffer;
+pub mod checks;
+pub mod conn;
+pub mod deadline;
+pub mod dial;
+pub mod downstream;
+pub mod draw;
+pub mod forward;
+pub mod generation;
 /// The strict HTTP/1.1 codec: bytes to typed heads and back, no sockets.
 pub mod http1;
+pub mod http2;
+pub mod inbound;
+pub mod listener;
+pub mod outbound;
+pub mod pool;
+pub mod process;
+pub mod refusal;
+pub mod relay;
+pub mod serve;
+pub mod sidecar;
+pub mod source;
+pub mod stats;
+pub mod stream;
+pub mod tcp;
+pub mod vouch;
+pub mod worker;

@@ -1,0 +1,60 @@
+//! Paths that only one kind of process has: a gateway's peerings, below `/v1/`.
+//!
+//! The admin API reads the request, bounded in bytes and time, and asks the plane; what the plane does not know is
+//! unknown.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+
+/// The longest body that is read: a peering token with many roots.
+const MAX_BODY: usize = 1 << 20;
+
+/// How long it may take to arrive.
+const BODY: Duration = Duration::from_secs(10);
+
+/// The part of the admin API that a plane answers itself.
+pub trait PlaneApi: Debug + Send + Sync {
+    /// What is answered to a request; None when the path is not the plane's.
+    fn answer(&self, request: PlaneRequest) -> Pin<Box<dyn Future<Output = Option<PlaneAnswer>>>>;
+}
+
+/// A request, read whole.
+#[derive(Clone, Debug)]
+pub struct PlaneRequest {
+    /// HEAD is asked as GET.
+    pub method: Method,
+    /// Without the query.
+    pub path: String,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct PlaneAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// JSON when it is a success, a line of text when not.
+    pub body: String,
+}
+
+/// Reads `request` and has `api` answer it.
+pub(super) async fn answer(api: &dyn PlaneApi, request: Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+    let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    let path = request.uri().path().to_owned();
+    let body = Limited::new(request.into_body(), MAX_BODY).collect();
+    let Ok(Ok(body)) = tokio::time::timeout(BODY, body).await else {
+        return Some(super::text(StatusCode::BAD_REQUEST, "the request's body is too long, or too slow\n"));
+    };
+    let PlaneAnswer { status, body } =
+        api.answer(PlaneRequest { method, path, body: body.to_bytes() }).await?;
+    let json = status.is_success() && !body.is_empty();
+    let content_type = if json { "application/json" } else { "text/plain; charset=UTF-8" };
+    Some(super::answer(status, content_type, body))
+}

@@ -1,0 +1,153 @@
+//! `/stats` and `/stats/prometheus`: Envoy's names for what both count, `spillway_` for the rest.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use spillway_core::outlier::Outlier;
+
+use super::clusters;
+use crate::refusal::Refusal;
+use crate::stats::{Histogram, Reloads, ServiceStats};
+use crate::worker::Shared;
+
+/// One number.
+#[derive(Clone, Debug)]
+pub(super) struct Stat {
+    /// Dotted, as `/stats` shows it.
+    pub(super) name: String,
+    /// The metric and its label, as Prometheus sees it.
+    metric: (String, Option<(&'static str, String)>),
+    gauge: bool,
+    value: u64,
+}
+
+impl Stat {
+    fn new(prefix: &str, label: Option<(&'static str, &str)>, stat: &str, gauge: bool, value: u64) -> Self {
+        let subject = label.map_or_else(String::new, |(_, name)| format!(".{name}"));
+        let metric = format!("envoy_{prefix}_{stat}").replace(['.', '-'], "_");
+        let metric =
+            if prefix == "spillway" { format!("spillway_{}", stat.replace('.', "_")) } else { metric };
+        Self {
+            name: format!("{prefix}{subject}.{stat}"),
+            metric: (metric, label.map(|(label, name)| (label, name.to_owned()))),
+            gauge,
+            value,
+        }
+    }
+}
+
+/// Every number there is, by name.
+pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) -> Vec<Stat> {
+    let mut all = Vec::new();
+    let snapshot = shared.published.load();
+    for service in snapshot.services() {
+        of_service(&service.stats, &mut all);
+    }
+    for (name, target) in clusters::targets(shared) {
+        let label = Some(("envoy_cluster_name", &*name));
+        let mut sums = [0; 7];
+        for endpoint in &target.endpoints {
+            for (sum, (_, value, _)) in sums.iter_mut().zip(clusters::counters(shared, endpoint)) {
+                *sum += value;
+            }
+        }
+        let [cx_total, cx_connect_fail, rq_total, rq_success, rq_error, cx_active, rq_active] = sums;
+        let out = |outlier: Outlier| outlier.is_out();
+        let ejected = target.endpoints.iter().filter(|endpoint| out(endpoint.outlier())).count() as u64;
+        let ejections = target.endpoints.iter().map(|endpoint| endpoint.ejections_total()).sum();
+        let members = target.endpoints.len() as u64;
+        for (stat, gauge, value) in [
+            ("upstream_cx_total", false, cx_total),
+            ("upstream_cx_connect_fail", false, cx_connect_fail),
+            ("upstream_cx_active", true, cx_active),
+            ("upstream_rq_total", false, rq_total),
+            ("upstream_rq_2xx_to_4xx", false, rq_success),
+            ("upstream_rq_5xx", false, rq_error),
+            ("upstream_rq_active", true, rq_active),
+            ("membership_total", true, members),
+            ("membership_healthy", true, members - ejected),
+            ("outlier_detection.ejections_active", true, ejected),
+            ("outlier_detection.ejections_enforced_total", false, ejections),
+        ] {
+            all.push(Stat::new("cluster", label, stat, gauge, value));
+        }
+    }
+    let uptime = shared.uptime().as_secs();
+    all.push(Stat::new("server", None, "uptime", true, uptime));
+    all.push(Stat::new("server", None, "total_connections", true, connections as u64));
+    all.push(Stat::new(
+        "spillway",
+        None,
+        "config_accepted_total",
+        false,
+        reloads.accepted.load(Ordering::Relaxed),
+    ));
+    all.push(Stat::new(
+        "spillway",
+        None,
+        "config_rejected_total",
+        false,
+        reloads.rejected.load(Ordering::Relaxed),
+    ));
+    all.push(Stat::new("spillway", None, "generation", true, shared.published.number()));
+    let unmatched = shared.stats.unmatched.load(Ordering::Relaxed);
+    all.push(Stat::new("listener", None, "no_filter_chain_match", false, unmatched));
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+fn of_service(stats: &ServiceStats, all: &mut Vec<Stat>) {
+    let label = Some(("envoy_http_conn_manager_prefix", stats.name.as_str()));
+    let mut push = |stat: &str, gauge, value| all.push(Stat::new("http", label, stat, gauge, value));
+    push("downstream_cx_total", false, stats.sum(|c| &c.connections));
+    push("downstream_cx_active", true, stats.sum(|c| &c.connections_active));
+    push("downstream_rq_total", false, stats.sum(|c| &c.requests));
+    push("rq_total", false, stats.sum(|c| &c.requests));
+    push("downstream_rq_active", true, stats.sum(|c| &c.requests_active));
+    push("spillway_rq_unanswered", false, stats.sum(|c| &c.answers[0]));
+    for class in 1..=5 {
+        push(&format!("downstream_rq_{class}xx"), false, stats.sum(|c| &c.answers[class]));
+    }
+    push("spillway_retries", false, stats.sum(|c| &c.retries));
+    push("spillway_moved_on", false, stats.sum(|c| &c.moved_on));
+    push("spillway_failovers", false, stats.sum(|c| &c.failovers));
+    for (index, flag) in Refusal::FLAG_NAMES.iter().enumerate() {
+        push(&format!("spillway_refused_{flag}"), false, stats.sum(|c| &c.refusals[index]));
+    }
+    let latencies = stats.latencies();
+    for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
+        let micros = Histogram::quantile(&latencies, share).unwrap_or_default();
+        push(&format!("spillway_latency_us_{name}"), true, micros);
+    }
+}
+
+pub(super) fn text(stats: &[Stat]) -> String {
+    stats.iter().map(|stat| format!("{}: {}\n", stat.name, stat.value)).collect()
+}
+
+pub(super) fn json(stats: &[Stat]) -> Value {
+    let one = |stat: &Stat| json!({ "name": stat.name, "value": stat.value });
+    json!({ "stats": stats.iter().map(one).collect::<Vec<_>>() })
+}
+
+/// Prometheus' text format: a `# TYPE` line a metric, then its values.
+pub(super) fn prometheus(stats: &[Stat]) -> String {
+    let mut by_metric: std::collections::BTreeMap<&str, Vec<&Stat>> = std::collections::BTreeMap::new();
+    for stat in stats {
+        by_metric.entry(&stat.metric.0).or_default().push(stat);
+    }
+    let mut out = String::new();
+    for (metric, stats) in by_metric {
+        let kind = if stats.iter().any(|stat| stat.gauge) { "gauge" } else { "counter" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# TYPE {metric} {kind}");
+        for stat in stats {
+            let _ = match &stat.metric.1 {
+                Some((label, value)) => writeln!(out, "{metric}{{{label}=\"{value}\"}} {}", stat.value),
+                None => writeln!(out, "{metric} {}", stat.value),
+            };
+        }
+    }
+    out
+}

@@ -1,0 +1,170 @@
+//! Dialing an endpoint: TCP, then mTLS with the target's SNI, expecting one of the target's identities.
+
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::SystemTime;
+
+use rustls::pki_types::ServerName;
+use spillway_certs::Alpn;
+use spillway_core::endpoint::{Address, Endpoint};
+use spillway_core::entry::Protocol;
+use spillway_core::pick::{Target, TargetTls};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+
+use crate::deadline::Deadline;
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// Why there is no connection. Nothing has been sent.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// TCP, or a Unix socket.
+    #[error("cannot connect to {endpoint} of {target}: {source}")]
+    Connect {
+        /// Whose endpoint.
+        target: String,
+        /// Which.
+        endpoint: Address,
+        /// Why.
+        source: io::Error,
+    },
+    /// TLS, the other side's identity included.
+    #[error("no mTLS with {endpoint} of {target}: {source}")]
+    Tls {
+        /// Whose endpoint.
+        target: String,
+        /// Which.
+        endpoint: Address,
+        /// Why.
+        source: io::Error,
+    },
+    /// No certificate or trust bundle is loaded.
+    #[error("no certificate to dial {target} with")]
+    NoIdentity {
+        /// Whom.
+        target: String,
+    },
+    /// The target's connect timeout passed.
+    #[error("connecting to {endpoint} of {target} took longer than {timeout:?}")]
+    TimedOut {
+        /// Whose endpoint.
+        target: String,
+        /// Which.
+        endpoint: Address,
+        /// The limit.
+        timeout: std::time::Duration,
+    },
+}
+
+/// Connects to `endpoint` of `target` within the target's connect timeout; `deadline` is borrowed for it and is
+/// left as it was found.
+///
+/// # Errors
+/// When there is no connection, or the other side is not who it should be.
+pub async fn dial(
+    worker: &Rc<Worker>,
+    target: &Target,
+    endpoint: &Endpoint,
+    deadline: &Deadline,
+) -> Result<Stream, DialError> {
+    within(worker, target, endpoint, deadline, connect(worker, target, endpoint, target.tls.as_ref())).await
+}
+
+/// [`dial`] without the TLS, for a connection that brings its own: a gateway passes it through.
+///
+/// # Errors
+/// When there is no connection.
+pub async fn dial_below_tls(
+    worker: &Rc<Worker>,
+    target: &Target,
+    endpoint: &Endpoint,
+    deadline: &Deadline,
+) -> Result<Stream, DialError> {
+    within(worker, target, endpoint, deadline, connect(worker, target, endpoint, None)).await
+}
+
+async fn within(
+    worker: &Rc<Worker>,
+    target: &Target,
+    endpoint: &Endpoint,
+    deadline: &Deadline,
+    connect: impl Future<Output = Result<Stream, DialError>>,
+) -> Result<Stream, DialError> {
+    let request_deadline = deadline.at();
+    let connect_deadline = worker.now().after(target.connect_timeout);
+    deadline.set_at(request_deadline.min(connect_deadline));
+    let result = until(worker, deadline, connect).await;
+    deadline.set_at(request_deadline);
+    result.unwrap_or_else(|| {
+        Err(DialError::TimedOut {
+            target: target.id.to_string(),
+            endpoint: endpoint.address.clone(),
+            timeout: target.connect_timeout,
+        })
+    })
+}
+
+/// The future's output, or None when the deadline comes first.
+pub async fn until<F: Future>(worker: &Worker, deadline: &Deadline, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if deadline.expired(worker.now()) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+async fn connect(
+    worker: &Rc<Worker>,
+    target: &Target,
+    endpoint: &Endpoint,
+    tls: Option<&TargetTls>,
+) -> Result<Stream, DialError> {
+    let failed = |source| DialError::Connect {
+        target: target.id.to_string(),
+        endpoint: endpoint.address.clone(),
+        source,
+    };
+    let tcp = match &endpoint.address {
+        Address::Unix(path) => return UnixStream::connect(path).await.map(Stream::Unix).map_err(failed),
+        Address::Ip(addr) => TcpStream::connect(addr).await.map_err(failed)?,
+    };
+    tcp.set_nodelay(true).map_err(failed)?;
+    match tls {
+        None => Ok(Stream::Tcp(tcp)),
+        Some(tls) => handshake(worker, target, endpoint, tls, tcp).await,
+    }
+}
+
+async fn handshake(
+    worker: &Rc<Worker>,
+    target: &Target,
+    endpoint: &Endpoint,
+    tls: &TargetTls,
+    tcp: TcpStream,
+) -> Result<Stream, DialError> {
+    let failed =
+        |source| DialError::Tls { target: target.id.to_string(), endpoint: endpoint.address.clone(), source };
+    let contexts = worker
+        .shared
+        .published
+        .tls()
+        .ok_or_else(|| DialError::NoIdentity { target: target.id.to_string() })?;
+    let alpn = match target.protocol {
+        Protocol::Tcp => Alpn::None,
+        Protocol::Http => Alpn::Http1,
+        Protocol::Http2 | Protocol::Grpc => Alpn::Http2,
+    };
+    let name =
+        ServerName::try_from(tls.sni.as_str().to_owned()).map_err(|error| failed(io::Error::other(error)))?;
+    let connector = TlsConnector::from(contexts.client(&tls.identities, alpn));
+    let stream = connector.connect(name, tcp).await.map_err(failed)?;
+    // A resumed session skips the verifier: what it rests on is judged anew.
+    spillway_certs::authenticated(stream.get_ref().1, SystemTime::now())
+        .map_err(|error| failed(io::Error::other(error)))?;
+    Ok(Stream::Dialed(Box::new(stream)))
+}

@@ -1,0 +1,361 @@
+//! A request's story: decide, pick, attempt, and go on to the next endpoint until somebody answers.
+//!
+//! [`forward`] is the same for every protocol: an [`Exchange`] knows how a request is sent and an answer passed on.
+//! Nothing here names a configuration source, and nothing is looked up by name.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use spillway_core::endpoint::Endpoint;
+use spillway_core::outlier::Outcome;
+use spillway_core::pick::{Pick, Resolver, Target, Tried};
+use spillway_core::table::{Decision, RequestHead, RetryPolicy};
+
+use crate::dial::DialError;
+use crate::generation::Service;
+use crate::refusal::Refusal;
+use crate::stats::ServiceCounters;
+use crate::worker::Worker;
+
+/// One request and its answer, in whatever protocol it came.
+#[expect(async_fn_in_trait, reason = "an exchange stays on its worker: its futures need not be Send")]
+pub trait Exchange {
+    /// What routing sees of the request.
+    fn head(&self) -> RequestHead<'_>;
+
+    /// Whether the whole request can be sent once more.
+    fn replayable(&self) -> bool;
+
+    /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.2).
+    fn idempotent(&self) -> bool;
+
+    /// Sends the request to one endpoint and waits for the head of an answer, until the request's time is up.
+    async fn attempt(
+        &mut self,
+        pick: &Pick<'_>,
+        decision: &Decision<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Answer, Failure>;
+
+    /// Waits before the next attempt.
+    async fn back_off(&mut self, wait: Duration);
+
+    /// Passes the answer of the last attempt on; `grpc-status` of its trailers, when it had one. An error means
+    /// that the downstream did not get all of it.
+    async fn respond(&mut self, pick: &Pick<'_>, decision: &Decision<'_>) -> Result<Option<u8>, Failure>;
+
+    /// Answers ourselves.
+    async fn refuse(&mut self, refusal: &Refusal);
+}
+
+/// The head of an upstream's answer, as far as the next step depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// `grpc-status`, when the answer's head has one.
+    pub grpc_status: Option<u8>,
+    /// The upstream's sidecar or gateway says that no application saw the request.
+    pub unprocessed: bool,
+    /// Whether the call failed stands behind the answer, in its trailers: gRPC.
+    pub verdict_follows: bool,
+}
+
+/// Why an attempt gave no answer, or an answer did not reach the downstream whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There was no connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The upstream's sidecar or gateway answered that it could not pass the request on.
+    #[error("{target} could not pass the request on: {status}")]
+    Unprocessed {
+        /// Who said so.
+        target: String,
+        /// With which status.
+        status: u16,
+    },
+    /// The upstream refused the stream, or left it behind with a GOAWAY: it was not processed.
+    #[error("{target} refused the stream")]
+    RefusedStream {
+        /// Who.
+        target: String,
+    },
+    /// The connection ended before an answer, or in the middle of one.
+    #[error("{target} closed the connection")]
+    Closed {
+        /// Whose.
+        target: String,
+    },
+    /// The answer breaks HTTP.
+    #[error("malformed answer from {target}: {reason}")]
+    Answer {
+        /// Whose.
+        target: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The request's time is up.
+    #[error("no answer from {target} in time")]
+    TimedOut {
+        /// Whose.
+        target: String,
+    },
+    /// The request's body breaks HTTP.
+    #[error("malformed request: {reason}")]
+    Request {
+        /// 400, as far as known today.
+        status: u16,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The downstream left.
+    #[error("the downstream left")]
+    Abandoned,
+}
+
+impl Failure {
+    /// Whether the request certainly reached no application.
+    fn nothing_was_sent(&self) -> bool {
+        matches!(self, Self::Dial(_) | Self::Unprocessed { .. } | Self::RefusedStream { .. })
+    }
+
+    /// What it says about the endpoint.
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Dial(_) | Self::Unprocessed { .. } => Outcome::ConnectFailed,
+            Self::Closed { .. } => Outcome::Reset,
+            Self::Answer { .. } => Outcome::ServerError,
+            Self::TimedOut { .. } => Outcome::TimedOut,
+            // Who refuses a stream is there, and says nothing of how it would have served it.
+            Self::RefusedStream { .. } | Self::Request { .. } | Self::Abandoned => Outcome::Abandoned,
+        }
+    }
+
+    /// The answer that the downstream gets when there is no other; None when it is gone.
+    fn refusal(&self) -> Option<Refusal> {
+        Some(match self {
+            Self::Dial(_) | Self::Unprocessed { .. } | Self::RefusedStream { .. } => {
+                Refusal::ConnectFailed { cause: self.to_string() }
+            }
+            Self::Closed { target } => Refusal::UpstreamClosed { target: target.clone() },
+            Self::Answer { target, reason } => Refusal::UpstreamMalformed { target: target.clone(), reason },
+            Self::TimedOut { target } => Refusal::Timeout { target: target.clone() },
+            Self::Request { status, reason } => Refusal::Malformed { status: *status, reason },
+            Self::Abandoned => return None,
+        })
+    }
+}
+
+/// Envoy's backoff: a random wait below 25 ms times 2^n - 1, at most 250 ms.
+const BACKOFF_BASE: Duration = Duration::from_millis(25);
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
+
+/// Serves one request of `service`: from the decision to the end of the answer.
+///
+/// Failing to connect sends nothing, so going on to the next endpoint or failover target is always safe. After
+/// something was sent, only the route's retry policy permits another attempt.
+pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchange: &mut E) {
+    let counters = service.stats.of(worker.index);
+    let request = InFlight::begin(counters);
+    let decision = service.table.decide(&exchange.head(), worker.draw());
+    let timeout = decision.route.request_timeout;
+    let mut budget = Budget::new(&decision.route.retry, exchange.idempotent());
+    let mut tried = Tried::default();
+    let mut last: Option<Failure> = None;
+
+    let refusal = loop {
+        let Some(pick) = decision.resolver.pick(&tried, worker.draw(), worker.now()) else {
+            break last.as_ref().and_then(Failure::refusal).unwrap_or_else(|| no_endpoint(decision.resolver));
+        };
+        tried.push(pick.endpoint);
+        let attempt = Attempt::begin(worker, &pick);
+        match exchange.attempt(&pick, &decision, timeout).await {
+            // A body of which some is gone cannot begin anew elsewhere: then the answer stands.
+            Ok(answer) if answer.unprocessed && exchange.replayable() => {
+                attempt.end(Outcome::ConnectFailed);
+                counters.moved_on.add(1);
+                last =
+                    Some(Failure::Unprocessed { target: pick.target.id.to_string(), status: answer.status });
+            }
+            Ok(answer)
+                if budget.retries_answer(answer)
+                    && exchange.replayable()
+                    && decision.resolver.has_another(&tried, worker.now()) =>
+            {
+                attempt.end(outcome(answer));
+                counters.retries.add(1);
+                last = Some(Failure::Closed { target: pick.target.id.to_string() });
+                exchange.back_off(budget.wait(worker)).await;
+            }
+            Ok(answer) => {
+                if !answer.verdict_follows {
+                    attempt.record(outcome(answer));
+                }
+                counters.failovers.add(u64::from(pick.rank > 0));
+                counters.answered(answer.status);
+                let passed_on = exchange.respond(&pick, &decision).await;
+                attempt.end(match &passed_on {
+                    Ok(status) if answer.verdict_follows => {
+                        outcome(Answer { grpc_status: *status, ..answer })
+                    }
+                    Ok(_) => Outcome::Abandoned,
+                    Err(failure) => failure.outcome(),
+                });
+                return request.done(passed_on.is_ok());
+            }
+            Err(failure) => {
+                attempt.end(failure.outcome());
+                let Some(refusal) = failure.refusal() else {
+                    counters.answered(0);
+                    return;
+                };
+                if failure.nothing_was_sent() && exchange.replayable() {
+                    counters.moved_on.add(1);
+                } else if budget.retries_failure(&failure) && exchange.replayable() {
+                    counters.retries.add(1);
+                    exchange.back_off(budget.wait(worker)).await;
+                } else {
+                    break refusal;
+                }
+                last = Some(failure);
+            }
+        }
+    };
+    refuse(counters, exchange, &refusal).await;
+}
+
+async fn refuse<E: Exchange>(counters: &ServiceCounters, exchange: &mut E, refusal: &Refusal) {
+    counters.refused(refusal);
+    counters.answered(refusal.status());
+    tracing::debug!(flag = refusal.flag(), "{refusal}");
+    exchange.refuse(refusal).await;
+}
+
+fn no_endpoint(resolver: &Resolver) -> Refusal {
+    let describe = |target: &Arc<Target>| match &target.absent {
+        Some(why) => format!("{} ({why})", target.id),
+        None => target.id.to_string(),
+    };
+    Refusal::NoEndpoint { target: resolver.targets.iter().map(describe).collect::<Vec<_>>().join(", ") }
+}
+
+fn outcome(answer: Answer) -> Outcome {
+    let failed_call = |status: u8| matches!(status, 4 | 8 | 13 | 14);
+    if answer.status >= 500 || answer.grpc_status.is_some_and(failed_call) {
+        Outcome::ServerError
+    } else {
+        Outcome::Served
+    }
+}
+
+/// Counts a request for as long as it is in flight, and its latency when it was served.
+struct InFlight<'a> {
+    counters: &'a ServiceCounters,
+    begun: Instant,
+}
+
+impl<'a> InFlight<'a> {
+    fn begin(counters: &'a ServiceCounters) -> Self {
+        counters.requests.add(1);
+        counters.requests_active.add(1);
+        Self { counters, begun: Instant::now() }
+    }
+
+    fn done(self, served: bool) {
+        if served {
+            self.counters.latency.record(self.begun.elapsed());
+        }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.counters.requests_active.sub(1);
+    }
+}
+
+/// One attempt at an endpoint: in flight until it ends, and its outcome recorded exactly once. Dropped without an
+/// outcome, as when the connection's task ends, it counts as abandoned.
+pub(crate) struct Attempt<'a> {
+    worker: &'a Worker,
+    target: &'a Target,
+    endpoint: &'a Arc<Endpoint>,
+    outcome: Outcome,
+}
+
+impl<'a> Attempt<'a> {
+    pub(crate) fn begin(worker: &'a Worker, pick: &Pick<'a>) -> Self {
+        pick.endpoint.begin();
+        Self { worker, target: pick.target, endpoint: pick.endpoint, outcome: Outcome::Abandoned }
+    }
+
+    /// Records what is known of the endpoint so far; the attempt goes on.
+    fn record(&self, outcome: Outcome) {
+        let Worker { pools, shared, .. } = self.worker;
+        pools.with_counters(self.endpoint, &shared.stats, |counters| counters.ended(outcome));
+        if let Some(change) = self.target.record(self.endpoint, outcome, self.worker.now()) {
+            let (target, endpoint) = (&self.target.id, &self.endpoint.address);
+            tracing::info!(%target, %endpoint, ?change, "outlier ejection");
+        }
+    }
+
+    /// Ends it. `Abandoned` adds nothing to what was recorded.
+    pub(crate) fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.endpoint.end();
+        self.record(self.outcome);
+    }
+}
+
+/// What is left of a route's retries.
+///
+/// What failed without saying how far it got may have done its work: only an idempotent request is sent again then,
+/// whatever the policy. An answer that the policy names one by one (a status code, 409, a gRPC status) is the
+/// operator's word that nothing was done.
+struct Budget<'a> {
+    policy: &'a RetryPolicy,
+    idempotent: bool,
+    left: u32,
+    made: u32,
+}
+
+impl<'a> Budget<'a> {
+    fn new(policy: &'a RetryPolicy, idempotent: bool) -> Self {
+        Self { policy, idempotent, left: policy.retries, made: 0 }
+    }
+
+    fn retries_answer(&self, answer: Answer) -> bool {
+        let failed = self.policy.on_5xx && answer.status >= 500
+            || self.policy.on_gateway_error && matches!(answer.status, 502..=504);
+        self.left > 0
+            && (failed && self.idempotent
+                || self.policy.on_retriable_4xx && answer.status == 409
+                || self.policy.on_status_codes.contains(&answer.status)
+                || answer.grpc_status.is_some_and(|status| self.policy.on_grpc.contains(&status)))
+    }
+
+    fn retries_failure(&self, failure: &Failure) -> bool {
+        self.left > 0
+            && self.idempotent
+            && match failure {
+                Failure::Closed { .. } => self.policy.on_reset || self.policy.on_5xx,
+                Failure::Answer { .. } => self.policy.on_5xx || self.policy.on_gateway_error,
+                _ => false,
+            }
+    }
+
+    fn wait(&mut self, worker: &Worker) -> Duration {
+        self.left -= 1;
+        self.made += 1;
+        let longest = BACKOFF_BASE.saturating_mul((1 << self.made.min(10)) - 1).min(BACKOFF_MAX);
+        let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(worker.draw().0 % micros.max(1))
+    }
+}

@@ -1,0 +1,170 @@
+//! Idle upstream connections, kept per worker and endpoint: no lock, no sharing, no lookup by name.
+//!
+//! An endpoint's slot indexes the worker's pools; its `uid` guards against a slot that another endpoint took over.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use spillway_core::Tick;
+use spillway_core::endpoint::Endpoint;
+
+use crate::conn::Conn;
+use crate::http2::Connections;
+use crate::stats::{EndpointCounters, Stats};
+
+/// How long an idle connection is kept. Shorter than what servers in use keep theirs open, so that it is we who
+/// close, and a request seldom meets a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(55);
+
+/// How many idle connections one worker keeps to one endpoint.
+const IDLE_MAX: usize = 1024;
+
+/// How many ticks pass between two sweeps of the pools.
+const SWEEP_EVERY: u32 = 10;
+
+/// A worker's idle upstream connections.
+#[derive(Debug, Default)]
+pub struct Pools {
+    by_slot: RefCell<Vec<Option<Pool>>>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    uid: u64,
+    endpoint: Weak<Endpoint>,
+    counters: Arc<EndpointCounters>,
+    /// The latest last: the one used most recently is the least likely to be closed.
+    idle: Vec<Idle>,
+    /// HTTP/2.
+    multiplexed: Rc<Connections>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    upstream: Upstream,
+    since: Tick,
+}
+
+/// A connection to an endpoint, counted while it lives.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The connection.
+    pub conn: Conn,
+    /// Whether it has carried a request before: the other side may be closing it just now.
+    pub reused: bool,
+    counters: Arc<EndpointCounters>,
+}
+
+impl Upstream {
+    /// Counts a new connection.
+    pub fn new(conn: Conn, counters: Arc<EndpointCounters>) -> Self {
+        counters.connections.add(1);
+        counters.connections_active.add(1);
+        Self { conn, reused: false, counters }
+    }
+
+    /// Counts a request that is sent over it.
+    pub fn count_request(&self) {
+        self.counters.requests.add(1);
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.counters.connections_active.sub(1);
+    }
+}
+
+impl Pools {
+    fn with<R>(&self, endpoint: &Arc<Endpoint>, stats: &Stats, f: impl FnOnce(&mut Pool) -> R) -> R {
+        let mut pools = self.by_slot.borrow_mut();
+        let slot = endpoint.slot as usize;
+        if pools.len() <= slot {
+            pools.resize_with(slot + 1, || None);
+        }
+        match &mut pools[slot] {
+            Some(pool) if pool.uid == endpoint.uid => f(pool),
+            other => f(other.insert(Pool {
+                uid: endpoint.uid,
+                endpoint: Arc::downgrade(endpoint),
+                counters: stats.endpoint(endpoint),
+                idle: Vec::new(),
+                multiplexed: Rc::default(),
+            })),
+        }
+    }
+
+    /// An idle connection that is still open, and the endpoint's counters.
+    pub fn checkout(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        stats: &Stats,
+    ) -> (Option<Upstream>, Arc<EndpointCounters>) {
+        self.with(endpoint, stats, |pool| {
+            let open = std::iter::from_fn(|| pool.idle.pop())
+                .find_map(|mut idle| idle.upstream.conn.is_idle_and_open().then_some(idle.upstream));
+            (open, Arc::clone(&pool.counters))
+        })
+    }
+
+    /// The endpoint's multiplexed connections, and its counters.
+    pub(crate) fn multiplexed(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        stats: &Stats,
+    ) -> (Rc<Connections>, Arc<EndpointCounters>) {
+        self.with(endpoint, stats, |pool| (Rc::clone(&pool.multiplexed), Arc::clone(&pool.counters)))
+    }
+
+    /// The endpoint's counters.
+    pub fn counters(&self, endpoint: &Arc<Endpoint>, stats: &Stats) -> Arc<EndpointCounters> {
+        self.with(endpoint, stats, |pool| Arc::clone(&pool.counters))
+    }
+
+    /// Lets `count` count for the endpoint.
+    pub fn with_counters(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        stats: &Stats,
+        count: impl FnOnce(&EndpointCounters),
+    ) {
+        self.with(endpoint, stats, |pool| count(&pool.counters));
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn checkin(&self, endpoint: &Arc<Endpoint>, stats: &Stats, mut upstream: Upstream, now: Tick) {
+        upstream.reused = true;
+        self.with(endpoint, stats, |pool| {
+            if pool.idle.len() < IDLE_MAX {
+                pool.idle.push(Idle { upstream, since: now });
+            }
+        });
+    }
+
+    /// Closes what has idled too long, what the other side closed, and what belongs to endpoints that are gone.
+    pub fn sweep(&self, now: Tick) {
+        if !now.0.is_multiple_of(SWEEP_EVERY) {
+            return;
+        }
+        for entry in self.by_slot.borrow_mut().iter_mut() {
+            let Some(pool) = entry else { continue };
+            if pool.endpoint.strong_count() == 0 {
+                *entry = None;
+                continue;
+            }
+            pool.multiplexed.sweep(now);
+            pool.idle
+                .retain_mut(|idle| now <= idle.since.after(IDLE) && idle.upstream.conn.is_idle_and_open());
+        }
+    }
+
+    /// Closes every idle connection.
+    pub fn clear(&self) {
+        for pool in self.by_slot.borrow_mut().iter_mut().flatten() {
+            pool.idle.clear();
+            pool.multiplexed.clear();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! An HTTP/1.1 downstream connection, request after request, until one side has had enough.
+
+use std::rc::Rc;
+use std::task::Poll;
+
+use spillway_core::entry::Protocol;
+
+use crate::attempt::Http1Exchange;
+use crate::conn::Conn;
+use crate::downstream::{
+    Downstream, End, Facts, HEAD, IDLE, abort, close, count_malformed, write_own_answer,
+};
+use crate::forward::{Exchange, forward};
+use crate::http1::{
+    HeadView, Limits, Malformed, Parse, RequestHead, ResponseHead, parse_request, worth_parsing,
+};
+use crate::http2;
+use crate::refusal::Refusal;
+use crate::worker::Worker;
+
+/// Serves requests on `conn`, in whichever version of HTTP it begins to speak.
+///
+/// TLS has said which by ALPN; else the first bytes tell, of which one is enough unless it is a `P`.
+pub async fn serve_http(worker: Rc<Worker>, mut conn: Conn, facts: Facts, _protocol: Protocol) {
+    let http2 = match conn.stream.alpn() {
+        Some(protocol) => Some(protocol == b"h2"),
+        None => begins_http2(&worker, &mut conn).await,
+    };
+    match http2 {
+        // Apart, so that the other version's task does not grow by it.
+        Some(true) => Box::pin(http2::serve(worker, conn, facts)).await,
+        Some(false) => serve_http1(worker, conn, facts).await,
+        None => {}
+    }
+}
+
+/// Reads until it is clear whether HTTP/2's preface (RFC 9113 section 3.4) is coming. What was read stays. None when
+/// the connection ends, or idles, before.
+async fn begins_http2(worker: &Worker, conn: &mut Conn) -> Option<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let deadline = worker.deadline().await;
+    deadline.set_at(worker.deadline_tick(IDLE));
+    std::future::poll_fn(|cx| {
+        loop {
+            let data = conn.input.data();
+            let seen = data.len().min(PREFACE.len());
+            if data[..seen] != PREFACE[..seen] {
+                return Poll::Ready(Some(false));
+            }
+            if seen == PREFACE.len() {
+                return Poll::Ready(Some(true));
+            }
+            match conn.poll_fill(cx) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    if seen == 0 {
+                        deadline.set_at(worker.deadline_tick(HEAD));
+                    }
+                }
+                Poll::Ready(_) => return Poll::Ready(None),
+                Poll::Pending if deadline.expired(worker.now()) => return Poll::Ready(None),
+                Poll::Pending if seen == 0 && worker.draining() => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+/// Serves HTTP/1.1 requests on `conn` until it ends.
+pub async fn serve_http1(worker: Rc<Worker>, conn: Conn, facts: Facts) {
+    let deadline = worker.deadline().await;
+    let mut downstream = Downstream { conn, deadline, facts };
+    let mut scratch = Scratch::default();
+    loop {
+        match read_head(&worker, &mut downstream, &mut scratch.head).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(malformed) => return reject(&worker, &mut downstream, malformed).await,
+        }
+        match serve_one(&worker, &mut downstream, &mut scratch).await {
+            End::KeepAlive => {}
+            End::Close => return close(&worker, &mut downstream).await,
+            End::Abort => return abort(&downstream.conn.stream),
+            End::Done => return,
+        }
+    }
+}
+
+/// What a connection reuses from request to request.
+#[derive(Default)]
+struct Scratch {
+    head: RequestHead,
+    response: ResponseHead,
+}
+
+/// Reads until a whole head is at hand. False when the connection ended, or idled, between requests.
+async fn read_head(
+    worker: &Worker,
+    downstream: &mut Downstream,
+    head: &mut RequestHead,
+) -> Result<bool, Malformed> {
+    let Downstream { conn, deadline, .. } = downstream;
+    let limits = Limits::default();
+    let mut begun = !conn.input.is_empty();
+    deadline.set_at(worker.deadline_tick(if begun { HEAD } else { IDLE }));
+    let mut seen = 0;
+    std::future::poll_fn(|cx| {
+        loop {
+            let data = conn.input.data();
+            let worth_it = data.len() > seen && (worth_parsing(data, seen) || data.len() >= limits.max_head);
+            if worth_it && parse_request(data, &limits, head)? == Parse::Complete {
+                return Poll::Ready(Ok(true));
+            }
+            seen = data.len();
+            match conn.poll_fill(cx) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    if !begun {
+                        begun = true;
+                        deadline.set_at(worker.deadline_tick(HEAD));
+                    }
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(false)),
+                Poll::Pending if deadline.expired(worker.now()) => return Poll::Ready(Ok(false)),
+                Poll::Pending if !begun && worker.draining() => return Poll::Ready(Ok(false)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+/// Forwards the request whose head is at hand.
+async fn serve_one(worker: &Rc<Worker>, downstream: &mut Downstream, scratch: &mut Scratch) -> End {
+    let mut bytes = worker.buffers.output();
+    bytes.extend_from_slice(&downstream.conn.input.data()[..scratch.head.len()]);
+    downstream.conn.input.consume(bytes.len());
+    let snapshot = worker.snapshot();
+    let service = snapshot.service(downstream.facts.slot);
+    let end = match service.filter(|it| matches!(it.table.protocol, Protocol::Http2 | Protocol::Grpc)) {
+        Some(service) => {
+            let view = HeadView { head: &scratch.head, buf: &bytes };
+            // Apart, so that a connection's task does not grow by it.
+            Box::pin(http2::forward_lines(worker, service, downstream, view)).await
+        }
+        None => {
+            let mut exchange =
+                Http1Exchange::new(worker, downstream, &scratch.head, &bytes, &mut scratch.response);
+            match service {
+                Some(service) => forward(worker, service, &mut exchange).await,
+                None => exchange.refuse(&Refusal::NoRoute).await,
+            }
+            exchange.end
+        }
+    };
+    worker.buffers.release_output(bytes);
+    end
+}
+
+/// Answers a head that is no HTTP, and closes.
+async fn reject(worker: &Worker, downstream: &mut Downstream, malformed: Malformed) {
+    let refusal = Refusal::Malformed { status: malformed.status(), reason: malformed.reason.as_str() };
+    count_malformed(worker, downstream.facts.slot, &refusal);
+    write_own_answer(downstream, &refusal, false, None);
+    close(worker, downstream).await;
+}

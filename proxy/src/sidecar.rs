@@ -1,0 +1,282 @@
+//! The sidecar of one registered service instance: its public listener, and one listener an upstream.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spillway_core::chain::{self, Context};
+use spillway_core::endpoint::Address;
+use spillway_core::entry::{EntrySet, Kind, Registration, Upstream, UpstreamConfig};
+use spillway_core::name::{Datacenter, Locus, SpiffeId, TargetId};
+use spillway_core::outlier::OutlierPolicy;
+use spillway_core::pick::{Balance, Target, Via, Weights};
+use spillway_core::problem::{Place, Problem};
+use spillway_core::table::{self, BuildSettings, ServiceTable};
+
+use crate::admission::peers_let_in;
+use crate::generation::Role;
+use crate::inbound::Inbound;
+use crate::outbound::Outbound;
+use crate::process::{Assembly, Inputs, ListenerPlan, Plane};
+
+/// Envoy's default for connecting to the local application (`local_connect_timeout_ms`).
+const LOCAL_CONNECT: Duration = Duration::from_secs(5);
+
+/// The sidecar of the instance with this id.
+#[derive(Debug)]
+pub struct Sidecar {
+    /// `--sidecar-for`: the application's id, or the sidecar's own.
+    pub id: String,
+    /// Named in problems that no file is at fault for.
+    pub config_dir: PathBuf,
+}
+
+/// The registrations that a sidecar is made of.
+struct Registered<'a> {
+    application: &'a Registration,
+    sidecar: &'a Registration,
+}
+
+impl Plane for Sidecar {
+    fn identity(&self, inputs: &Inputs) -> Result<SpiffeId, Vec<Problem>> {
+        let Registered { application, .. } = self.registered(inputs)?;
+        Ok(SpiffeId::service(&inputs.trust_domain, datacenter(application, inputs), &application.name))
+    }
+
+    fn assemble(
+        &mut self,
+        inputs: &Inputs,
+        assembly: &mut Assembly,
+    ) -> Result<Vec<ListenerPlan>, Vec<Problem>> {
+        let registered = self.registered(inputs)?;
+        let mut problems = Vec::new();
+        let mut plans = Vec::new();
+        match inbound(&registered, inputs, assembly) {
+            Ok(plan) => plans.push(plan),
+            Err(problem) => problems.push(problem),
+        }
+        for upstream in &registered.sidecar.proxy.upstreams {
+            match outbound(upstream, &registered, inputs, assembly) {
+                Ok(plan) => plans.push(plan),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(plans) } else { Err(problems) }
+    }
+}
+
+impl Sidecar {
+    fn registered<'a>(&self, inputs: &'a Inputs) -> Result<Registered<'a>, Vec<Problem>> {
+        let all = &inputs.config.registrations;
+        let proxies = || all.iter().filter(|it| it.kind == Kind::ConnectProxy);
+        let beside = |sidecar: &Registration| sidecar.proxy.destination_service_id.clone();
+        let sidecar = proxies()
+            .find(|it| beside(it).as_ref() == Some(&self.id))
+            .or_else(|| proxies().find(|it| it.id == self.id));
+        let application = sidecar.and_then(|sidecar| {
+            let id = beside(sidecar)?;
+            all.iter().find(|it| it.kind == Kind::Typical && it.id == id)
+        });
+        match (application, sidecar) {
+            (Some(application), Some(sidecar)) => Ok(Registered { application, sidecar }),
+            _ => {
+                let known: BTreeSet<String> = proxies().filter_map(beside).collect();
+                let known: Vec<String> = known.into_iter().collect();
+                let place = Place { file: Arc::new(self.config_dir.clone()), line: 0, column: 0 };
+                let message = match known[..] {
+                    [] => {
+                        format!("no service instance {:?} with a sidecar: none is registered here", self.id)
+                    }
+                    _ => format!(
+                        "no service instance {:?} with a sidecar; there are {}",
+                        self.id,
+                        known.join(", ")
+                    ),
+                };
+                Err(vec![Problem::error(&place, "--sidecar-for", message)])
+            }
+        }
+    }
+}
+
+fn datacenter<'a>(registration: &'a Registration, inputs: &'a Inputs) -> &'a Datacenter {
+    registration.datacenter.as_ref().unwrap_or(&inputs.config.agent.datacenter)
+}
+
+/// The public listener, and the local application behind it.
+fn inbound(
+    registered: &Registered<'_>,
+    inputs: &Inputs,
+    assembly: &mut Assembly,
+) -> Result<ListenerPlan, Problem> {
+    let Registered { application, sidecar } = registered;
+    let proxy = &sidecar.proxy;
+    let service = &application.name;
+    let global = inputs.config.entries.proxy_defaults.as_ref();
+    let own = inputs.config.entries.defaults.get(service);
+    let connect_timeout = proxy
+        .local_connect_timeout
+        .or_else(|| own.and_then(|own| own.local_connect_timeout))
+        .or_else(|| global.and_then(|global| global.local_connect_timeout))
+        .unwrap_or(LOCAL_CONNECT);
+    let request_timeout = proxy
+        .local_request_timeout
+        .or_else(|| own.and_then(|own| own.local_request_timeout))
+        .or_else(|| global.and_then(|global| global.local_request_timeout));
+    let protocol = proxy.protocol.unwrap_or_else(|| inputs.config.entries.protocol(service));
+    let local = local_application(application, sidecar)?;
+    let datacenter = datacenter(application, inputs);
+    let target = Target {
+        id: TargetId { service: service.clone(), subset: None, locus: Locus::Datacenter(datacenter.clone()) },
+        cluster: "local_app".into(),
+        via: Via::Direct,
+        tls: None,
+        protocol,
+        connect_timeout,
+        // There is no other local application to go to.
+        outlier: OutlierPolicy { max_failures: 0, ..OutlierPolicy::default() },
+        endpoints: [assembly.endpoints.endpoint("local_app", &local)].into(),
+        weights: Weights::default(),
+        balance: Balance::default(),
+        absent: None,
+    };
+    let table = ServiceTable::single(service.clone(), protocol, target).with_request_timeout(request_timeout);
+    let peers = peers_let_in(service, datacenter, inputs);
+    let slot = assembly.insert_for("inbound", "public_listener", Role::Inbound, table, peers);
+    let address = proxy.bind_address.as_deref().or(sidecar.own_address.then_some(sidecar.address.as_str()));
+    let port = proxy.bind_port.unwrap_or(sidecar.port);
+    Ok(ListenerPlan {
+        name: "public_listener".to_owned(),
+        address: ip_address(address.unwrap_or("0.0.0.0"), port, &sidecar.place, "address")?,
+        mode: None,
+        serve: Arc::new(Inbound {
+            slot,
+            identity: SpiffeId::service(&inputs.trust_domain, datacenter, service),
+        }),
+    })
+}
+
+fn local_application(application: &Registration, sidecar: &Registration) -> Result<Address, Problem> {
+    let proxy = &sidecar.proxy;
+    let socket = proxy.local_service_socket_path.as_ref().or(application.socket_path.as_ref());
+    if let Some(path) = socket {
+        return Ok(Address::Unix(path.as_path().into()));
+    }
+    let host = proxy.local_service_address.as_deref().unwrap_or("127.0.0.1");
+    let port = proxy.local_service_port.unwrap_or(application.port);
+    if port == 0 {
+        let message = format!("the application of {} has no port to forward to", application.id);
+        return Err(Problem::error(&application.place, "port", message));
+    }
+    ip_address(host, port, &sidecar.place, "proxy.local_service_address")
+}
+
+/// One upstream's listener, and the chain behind it.
+fn outbound(
+    upstream: &Upstream,
+    registered: &Registered<'_>,
+    inputs: &Inputs,
+    assembly: &mut Assembly,
+) -> Result<ListenerPlan, Problem> {
+    let address = match (&upstream.local_bind_socket_path, upstream.local_bind_port) {
+        (Some(path), _) => Address::Unix(path.as_path().into()),
+        (None, port) => {
+            let host = upstream.local_bind_address.as_deref().unwrap_or("127.0.0.1");
+            ip_address(host, port.unwrap_or_default(), &upstream.place, "local_bind_address")?
+        }
+    };
+    let name = upstream_name(upstream, datacenter(registered.application, inputs));
+    let table = upstream_table(upstream, registered, inputs, assembly)?;
+    let slot = assembly.insert(&address.to_string(), &format!("upstream.{name}"), Role::Outbound, table);
+    Ok(ListenerPlan {
+        name,
+        address,
+        mode: upstream.local_bind_socket_mode,
+        serve: Arc::new(Outbound { slot }),
+    })
+}
+
+/// As Consul names it for Envoy: `s2.default.default.dc1`, or `s2.default.PEER.external` for a peer's.
+fn upstream_name(upstream: &Upstream, own: &Datacenter) -> String {
+    let service = &upstream.destination_name;
+    match &upstream.destination_peer {
+        Some(peer) => format!("{service}.default.{peer}.external"),
+        None => format!("{service}.default.default.{}", upstream.datacenter.as_ref().unwrap_or(own)),
+    }
+}
+
+/// The chain of an upstream, compiled with its overrides; an upstream at a peer has none.
+fn upstream_table(
+    upstream: &Upstream,
+    registered: &Registered<'_>,
+    inputs: &Inputs,
+    assembly: &mut Assembly,
+) -> Result<ServiceTable, Problem> {
+    let Registered { application, sidecar } = registered;
+    let (entries, catalog) = (&inputs.config.entries, &inputs.catalog);
+    let overrides = chain::upstream_overrides(entries, &application.name, &sidecar.proxy, upstream);
+    let own = datacenter(application, inputs);
+    let settings = BuildSettings {
+        outlier: outlier_policy(upstream, application, entries),
+        ..BuildSettings::new(own, &inputs.trust_domain, &resolve)
+    };
+    let endpoints = &mut assembly.endpoints;
+    let service = upstream.destination_name.clone();
+    if let Some(peer) = &upstream.destination_peer {
+        // The exporter says what its service speaks. Until it does, and when it exports it no more, callers are
+        // answered in what everybody speaks here.
+        let usual = entries.proxy_defaults.as_ref().and_then(|global| global.protocol);
+        let overrides = chain::Overrides { protocol: overrides.protocol.or(usual), ..overrides };
+        return Ok(table::peer_upstream(&service, peer, &overrides, catalog, &settings, endpoints));
+    }
+    let cx = Context {
+        service,
+        datacenter: upstream.datacenter.as_ref().unwrap_or(own).clone(),
+        trust_domain: inputs.trust_domain.clone(),
+        overrides,
+    };
+    let chain = chain::compile(entries, &cx).map_err(|error| {
+        let place = error.at_fault().place(entries).unwrap_or(&upstream.place);
+        Problem::error(place, "", error.to_string())
+    })?;
+    Ok(table::build(&chain, catalog, &settings, endpoints))
+}
+
+/// When an upstream's endpoints are ejected: its own `passive_health_check`, else the caller's `UpstreamConfig`.
+fn outlier_policy(upstream: &Upstream, application: &Registration, entries: &EntrySet) -> OutlierPolicy {
+    let caller = entries.defaults.get(&application.name).map(|own| &own.upstream_config);
+    let same = |it: &&UpstreamConfig| {
+        it.name.as_ref() == Some(&upstream.destination_name) && it.peer == upstream.destination_peer
+    };
+    let overriding = caller.and_then(|it| it.overrides.iter().find(same));
+    let checks = [Some(&upstream.config), overriding, caller.map(|it| &it.defaults)];
+    checks
+        .into_iter()
+        .flatten()
+        .find_map(|it| it.passive_health_check)
+        .map(OutlierPolicy::from)
+        .unwrap_or_default()
+}
+
+/// The addresses of a `host:port` whose host is a name, as the system resolves it. On the control thread.
+pub fn resolve(name: &str) -> Vec<SocketAddr> {
+    name.to_socket_addrs().map(Iterator::collect).unwrap_or_else(|error| {
+        tracing::warn!(name, %error, "cannot resolve");
+        Vec::new()
+    })
+}
+
+/// What to bind or dial, from a registration's words.
+pub fn ip_address(host: &str, port: u16, place: &Place, field: &str) -> Result<Address, Problem> {
+    let host = if host == "localhost" { "127.0.0.1" } else { host };
+    let ip: IpAddr = host.trim_matches(['[', ']']).parse().map_err(|_| {
+        Problem::error(
+            place,
+            field,
+            format!("{host:?} is not an IP address that can be listened on or dialed"),
+        )
+    })?;
+    Ok(Address::Ip(SocketAddr::new(ip, port)))
+}

@@ -1,0 +1,3 @@
+//! Where configuration comes from. Today: directories of files ([`files`]).
+
+pub mod files;

@@ -1,0 +1,186 @@
+//! A connection's byte stream, whatever carries it: TCP, a Unix socket, or TLS over TCP.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::{client, server};
+
+/// An accepted connection, not yet tied to a worker's runtime.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(std::net::TcpStream, SocketAddr),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// TCP that may have bytes before it that were read already: a gateway reads the ClientHello to decide, and TLS
+/// wants it again.
+#[derive(Debug)]
+pub struct Replayed {
+    prelude: Vec<u8>,
+    read: usize,
+    tcp: TcpStream,
+}
+
+impl Replayed {
+    /// `prelude` is read first, then what `tcp` has.
+    pub fn new(prelude: Vec<u8>, tcp: TcpStream) -> Self {
+        Self { prelude, read: 0, tcp }
+    }
+
+    /// Nothing was read yet.
+    pub fn fresh(tcp: TcpStream) -> Self {
+        Self::new(Vec::new(), tcp)
+    }
+
+    /// The socket.
+    pub fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+}
+
+impl AsyncRead for Replayed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read < self.prelude.len() {
+            let n = (self.prelude.len() - self.read).min(buf.remaining());
+            buf.put_slice(&self.prelude[self.read..self.read + n]);
+            self.read += n;
+            if self.read == self.prelude.len() {
+                self.prelude = Vec::new();
+                self.read = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Replayed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// A connection's byte stream.
+#[derive(Debug)]
+pub enum Stream {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
+    /// TLS that we accepted.
+    Accepted(Box<server::TlsStream<Replayed>>),
+    /// TLS that we dialed.
+    Dialed(Box<client::TlsStream<TcpStream>>),
+}
+
+macro_rules! each {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Tcp($stream) => $call,
+            Self::Unix($stream) => $call,
+            Self::Accepted($stream) => $call,
+            Self::Dialed($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Accepted(stream) => stream.is_write_vectored(),
+            Self::Dialed(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+impl Stream {
+    /// An accepted socket, tied to the runtime of the thread that asks.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub fn plain(socket: Socket) -> io::Result<Self> {
+        Ok(match socket {
+            Socket::Tcp(tcp, _) => Self::Tcp(TcpStream::from_std(tcp)?),
+            Socket::Unix(unix) => Self::Unix(UnixStream::from_std(unix)?),
+        })
+    }
+
+    /// What TLS agreed on by ALPN.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Accepted(stream) => stream.get_ref().1.alpn_protocol(),
+            Self::Dialed(stream) => stream.get_ref().1.alpn_protocol(),
+        }
+    }
+
+    /// The certificate that the other side proved to own, leaf first.
+    pub fn peer_certificates(&self) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Accepted(stream) => stream.get_ref().1.peer_certificates(),
+            Self::Dialed(stream) => stream.get_ref().1.peer_certificates(),
+        }
+    }
+}
