@@ -5,6 +5,13 @@
 //! what `route` says. [`Gateway`] puts it all in force as a plane of the engine; [`peering`] is everything about
 //! clusters of other trust domains but their traffic.
 
+pub mod peering;
+mod plane;
 pub mod preread;
+mod route;
+mod routes;
 
+pub use plane::Gateway;
 
+#[cfg(test)]
+mod tests;
