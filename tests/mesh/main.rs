@@ -1,0 +1,17 @@
+//! Scenarios: whole meshes in this process, real TLS, each on a page. A module a theme.
+//!
+//! Rows are those of the feature table. Nothing here sleeps or depends on a port, so any of it runs beside any
+//! other; what a scenario looks at is what users see (bytes, counters, health) and never a proxy's inside.
+
+mod chaos;
+mod drain;
+mod ejection;
+mod failover;
+mod http1;
+mod peering;
+mod reload;
+mod retries;
+mod routing;
+mod splits;
+mod tcp;
+mod trust;
