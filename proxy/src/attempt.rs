@@ -13,6 +13,7 @@ use spillway_core::table::{self, Decision};
 
 use crate::body::{Body, Broken, Sink};
 use crate::conn::Conn;
+use crate::deadline::Deadline;
 use crate::dial::dial;
 use crate::downstream::{self, Downstream, End, STREAM_IDLE, UNPROCESSED};
 use crate::forward::{Answer, Exchange, Failure};
@@ -80,45 +81,17 @@ impl<'c> Http1Exchange<'c> {
         Self { worker, downstream, view, body, response, upstream: None, expires: None, end: End::Close }
     }
 
-    /// Gets a connection: an idle one unless `fresh`, else a new one.
-    async fn connect(&mut self, pick: &Pick<'_>, fresh: bool) -> Result<Upstream, Failure> {
-        let worker = self.worker;
-        let (idle, counters) = worker.pools.checkout(pick.endpoint, &worker.shared.stats);
-        if let Some(upstream) = idle.filter(|_| !fresh) {
-            return Ok(upstream);
-        }
-        match dial(worker, pick.target, pick.endpoint, &self.downstream.deadline).await {
-            Ok(stream) => Ok(Upstream::new(Conn::new(stream, &worker.buffers), counters)),
-            Err(error) => {
-                tracing::debug!("{error}");
-                let out_of_time = self.expires.is_some_and(|expires| expires <= worker.now());
-                let target = || pick.target.id.to_string();
-                Err(if out_of_time { Failure::TimedOut { target: target() } } else { error.into() })
-            }
-        }
-    }
-
     /// Puts the request, with its body when that is at hand, into the upstream's output.
     fn write(&mut self, upstream: &mut Upstream, pick: &Pick<'_>, decision: &Decision<'_>) {
         let Self { view, downstream, worker, .. } = self;
         let id = new_request_id(worker, view.head, downstream.facts.role);
         let vouched = downstream.facts.vouched.as_ref().map(|vouched| vouched.line(view));
         let out = RequestOut {
-            path: match &decision.route.rewrite {
-                None => PathOut::AsReceived,
-                Some(rewrite) => {
-                    let (with, rest) = rewrite.pieces(view.head.path(view.buf));
-                    PathOut::Parts(with, rest)
-                }
-            },
-            default_host: pick.target.id.service.as_str(),
-            edits: [decision.leg_headers.map(|leg| &leg.request), Some(&decision.route.headers.request)],
             xfcc: vouched.as_deref(),
             request_id: id.as_ref().map(<[u8; 36]>::as_slice),
             upgrade: view.head.upgrade(),
             expect_continue: view.head.expect_continue(),
-            strip_own: true,
-            ..RequestOut::default()
+            ..as_decided(view, pick, decision)
         };
         write_request(view.head, view.buf, &out, upstream.conn.output());
         if let RequestBody::AtHand(n) = self.body {
@@ -326,7 +299,8 @@ impl Exchange for Http1Exchange<'_> {
         self.wind_clock(timeout, idle);
         let mut fresh = false;
         loop {
-            let mut upstream = self.connect(pick, fresh).await?;
+            let mut upstream =
+                connect(self.worker, pick, fresh, &self.downstream.deadline, self.expires).await?;
             upstream.count_request();
             self.write(&mut upstream, pick, decision);
             let answered = std::future::poll_fn(|cx| {
@@ -424,6 +398,51 @@ pub(crate) fn has_left(conn: &mut Conn, cx: &mut Context<'_>) -> bool {
         }
     }
     false
+}
+
+/// A connection for one request over HTTP/1.1: an idle one unless `fresh`, else a new one. When the request's time,
+/// which ends at `expires`, runs out meanwhile, that is the failure.
+pub(crate) async fn connect(
+    worker: &Rc<Worker>,
+    pick: &Pick<'_>,
+    fresh: bool,
+    deadline: &Deadline,
+    expires: Option<Tick>,
+) -> Result<Upstream, Failure> {
+    let (idle, counters) = worker.pools.checkout(pick.endpoint, &worker.shared.stats);
+    if let Some(upstream) = idle.filter(|_| !fresh) {
+        return Ok(upstream);
+    }
+    match dial(worker, pick.target, pick.endpoint, deadline).await {
+        Ok(stream) => Ok(Upstream::new(Conn::new(stream, &worker.buffers), counters)),
+        Err(error) => {
+            tracing::debug!("{error}");
+            let out_of_time = expires.is_some_and(|expires| expires <= worker.now());
+            let target = || pick.target.id.to_string();
+            Err(if out_of_time { Failure::TimedOut { target: target() } } else { error.into() })
+        }
+    }
+}
+
+/// What becomes of a request by what was decided about it, before anything is vouched for.
+pub(crate) fn as_decided<'a>(
+    view: &HeadView<'a>,
+    pick: &Pick<'a>,
+    decision: &Decision<'a>,
+) -> RequestOut<'a> {
+    RequestOut {
+        path: match &decision.route.rewrite {
+            None => PathOut::AsReceived,
+            Some(rewrite) => {
+                let (with, rest) = rewrite.pieces(view.head.path(view.buf));
+                PathOut::Parts(with, rest)
+            }
+        },
+        default_host: pick.target.id.service.as_str(),
+        edits: [decision.leg_headers.map(|leg| &leg.request), Some(&decision.route.headers.request)],
+        strip_own: true,
+        ..RequestOut::default()
+    }
 }
 
 /// What `forward` needs to know of an answer.

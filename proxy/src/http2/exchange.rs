@@ -21,14 +21,13 @@ use super::pump::{FromConn, Kept, Pump, StreamBody, ToConn, ToStream};
 use super::received::Received;
 use super::upstream::{self, Opened, Place};
 use super::{grpc, head};
-use crate::attempt::{answer, new_request_id};
+use crate::attempt::{answer, as_decided, connect, new_request_id};
 use crate::body::{self, Broken};
 use crate::conn::Conn;
-use crate::dial::dial;
 use crate::downstream::STREAM_IDLE;
 use crate::forward::{Answer, Exchange, Failure};
 use crate::http1::{
-    BodyReader, Framing, HeadView, Parse, PathOut, RequestFacts, RequestOut, ResponseFraming, ResponseHead,
+    BodyReader, Framing, HeadView, Parse, RequestFacts, RequestOut, ResponseFraming, ResponseHead,
     ResponseOut, parse_response, write_request,
 };
 use crate::pool::Upstream;
@@ -123,24 +122,15 @@ impl<'w, R: Received> Bridge<'w, R> {
         let id = new_request_id(self.worker, view.head, self.received.facts().role);
         let vouched = self.received.facts().vouched.as_ref().map(|vouched| vouched.line(view));
         let out = RequestOut {
-            path: match &decision.route.rewrite {
-                None => PathOut::AsReceived,
-                Some(rewrite) => {
-                    let (with, rest) = rewrite.pieces(view.head.path(view.buf));
-                    PathOut::Parts(with, rest)
-                }
-            },
-            default_host: pick.target.id.service.as_str(),
-            edits: [decision.leg_headers.map(|leg| &leg.request), Some(&decision.route.headers.request)],
             xfcc: vouched.as_deref(),
             request_id: id.as_ref().map(<[u8; 36]>::as_slice),
-            strip_own: true,
-            ..RequestOut::default()
+            ..as_decided(view, pick, decision)
         };
         match multiplexed {
             Some(opened) => self.begin_stream(opened, view, &out, pick),
             None => {
-                let mut upstream = self.connect(pick, fresh).await?;
+                let mut upstream =
+                    connect(self.worker, pick, fresh, self.received.deadline(), self.expires).await?;
                 upstream.count_request();
                 write_request(view.head, view.buf, &out, upstream.conn.output());
                 let (sink, left) = match view.head.framing() {
@@ -169,18 +159,6 @@ impl<'w, R: Received> Bridge<'w, R> {
             .send_request(request, self.bodyless)
             .map_err(|_| Failure::RefusedStream { target: target() })?;
         Ok(Up::Http2 { place, request, response, body: None })
-    }
-
-    /// An idle connection unless `fresh`, else a new one.
-    async fn connect(&self, pick: &Pick<'_>, fresh: bool) -> Result<Upstream, Failure> {
-        let worker = self.worker;
-        let (idle, counters) = worker.pools.checkout(pick.endpoint, &worker.shared.stats);
-        if let Some(upstream) = idle.filter(|_| !fresh) {
-            return Ok(upstream);
-        }
-        let stream = dial(worker, pick.target, pick.endpoint, self.received.deadline()).await;
-        let stream = stream.inspect_err(|error| tracing::debug!("{error}"))?;
-        Ok(Upstream::new(Conn::new(stream, &worker.buffers), counters))
     }
 
     /// Moves the request's body up.
