@@ -5,6 +5,7 @@
 
 mod document;
 mod instances;
+mod locate;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use document::Reader;
+pub use locate::Locator;
 
 use crate::entry::read::Sink;
 use crate::entry::{AgentSettings, EntrySet, Registration};

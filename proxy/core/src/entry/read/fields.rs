@@ -165,7 +165,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Case and underscores do not tell fields apart: `ConnectTimeout` is `connect_timeout` and `connectTimeout`.
-fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &str, b: &str) -> bool {
     // Most names differ in their first letter, and a map may have thousands.
     let first = |name: &str| name.as_bytes().first().map(u8::to_ascii_lowercase);
     if first(a) != first(b) {

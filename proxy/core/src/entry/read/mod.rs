@@ -22,7 +22,7 @@ mod splitter;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-pub(crate) use fields::Fields;
+pub(crate) use fields::{Fields, same};
 pub(crate) use item::{Item, Sink};
 
 use super::EntrySet;
