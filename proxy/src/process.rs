@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use spillway_certs::{IdentitySource, SourceError, TlsContexts, TlsPolicy};
 use spillway_core::catalog::{Catalog, PeerRecord};
-use spillway_core::chain::check_all;
+use spillway_core::chain::{Conflict, check_all};
 use spillway_core::endpoint::{Address, Endpoints};
 use spillway_core::load::{Config, File, load};
 use spillway_core::name::{SpiffeId, TrustDomain};
@@ -94,13 +94,11 @@ impl Inputs {
         let (config, mut problems) = load(&contents.files);
         let (catalog, more) =
             Catalog::from_registrations(&config.registrations, &config.agent, &contents.peers);
-        problems.extend(more);
-        // As Consul does on a write: a contradiction is refused although nobody uses it yet.
-        let conflicts = check_all(&config.entries, &config.agent.datacenter, trust_domain);
-        problems.extend(conflicts.iter().map(|conflict| {
-            let place = conflict.entry.place(&config.entries).cloned().unwrap_or_default();
-            Problem::error(&place, conflict.entry.to_string(), conflict.error.to_string())
-        }));
+        // What one file says of another is judged only when there is no file that could not be read.
+        if config.complete {
+            problems.extend(more);
+            problems.extend(conflicts(&config, trust_domain));
+        }
         problems.extend(unenforced(&config));
         problems.sort();
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
@@ -120,6 +118,16 @@ impl Inputs {
     fn same_as(&self, other: &Self) -> bool {
         self.files == other.files && self.peers == other.peers
     }
+}
+
+/// What entries say against each other, as Consul finds on a write: refused although nobody uses it yet.
+fn conflicts(config: &Config, trust_domain: &TrustDomain) -> Vec<Problem> {
+    let conflicts = check_all(&config.entries, &config.agent.datacenter, trust_domain);
+    let problem = |conflict: Conflict| {
+        let place = conflict.entry.place(&config.entries).cloned().unwrap_or_default();
+        Problem::error(&place, conflict.entry.to_string(), conflict.error.to_string())
+    };
+    conflicts.into_iter().map(problem).collect()
 }
 
 /// What an operator relies on and this version does not do: intentions are read and checked, not enforced.

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use crate::entry::read::Sink;
 use crate::entry::read::registration::Draft;
@@ -9,11 +10,14 @@ use crate::entry::{AgentSettings, Kind, Registration};
 use crate::name::Datacenter;
 use crate::problem::{Place, Problem};
 
-/// Where Consul's automatic sidecar ports begin.
-const FIRST_PORT: u16 = 21_000;
-
-/// Turns drafts into registrations, each sidecar right after its service.
-pub(super) fn settle(drafts: Vec<Draft>, agent: &AgentSettings, sink: &Sink) -> Vec<Registration> {
+/// Turns drafts into registrations, each sidecar right after its service. `ports` are those that sidecars without
+/// one may get.
+pub(super) fn settle(
+    drafts: Vec<Draft>,
+    agent: &AgentSettings,
+    ports: Option<RangeInclusive<u16>>,
+    sink: &Sink,
+) -> Vec<Registration> {
     let mut ids = Ids { first: HashMap::new(), agent, sink };
     let mut registrations = Vec::new();
     for Draft { registration, sidecar } in drafts {
@@ -30,7 +34,7 @@ pub(super) fn settle(drafts: Vec<Draft>, agent: &AgentSettings, sink: &Sink) -> 
             registration.address.clone_from(&agent.advertise_addr);
         }
     }
-    give_ports(&mut registrations, sink);
+    give_ports(&mut registrations, ports, sink);
     registrations
 }
 
@@ -60,20 +64,26 @@ impl Ids<'_> {
 }
 
 /// A sidecar without a port gets the next that nobody of its address has, in reading order.
-fn give_ports(registrations: &mut [Registration], sink: &Sink) {
+fn give_ports(registrations: &mut [Registration], ports: Option<RangeInclusive<u16>>, sink: &Sink) {
     let taken: HashSet<(String, u16)> =
         registrations.iter().map(|registration| (registration.address.clone(), registration.port)).collect();
-    let mut next: HashMap<String, u16> = HashMap::new();
+    // By address, what is left of the range.
+    let mut left: HashMap<String, RangeInclusive<u16>> = HashMap::new();
     for registration in registrations.iter_mut().filter(|it| lacks_listener(it)) {
-        let from = next.get(&registration.address).copied().unwrap_or(FIRST_PORT);
-        let free = (from..u16::MAX).find(|port| !taken.contains(&(registration.address.clone(), *port)));
-        match free {
-            Some(port) => {
-                registration.port = port;
-                next.insert(registration.address.clone(), port + 1);
-            }
+        let address = &registration.address;
+        let Some(range) = &ports else {
+            let message = "no port provided for sidecar_service and auto-assignment disabled in config";
+            sink.push(Problem::error(&registration.place, "port", message));
+            continue;
+        };
+        let rest = left.entry(address.clone()).or_insert_with(|| range.clone());
+        match rest.find(|port| !taken.contains(&(address.clone(), *port))) {
+            Some(port) => registration.port = port,
             None => {
-                let message = format!("no port is left for a sidecar on {}", registration.address);
+                let (min, max) = (range.start(), range.end());
+                let message = format!(
+                    "no port provided for sidecar_service and none left in the configured range [{min}, {max}]"
+                );
                 sink.push(Problem::error(&registration.place, "port", message));
             }
         }

@@ -32,6 +32,9 @@ pub struct Config {
     pub registrations: Vec<Registration>,
     /// Settings of the agent.
     pub agent: AgentSettings,
+    /// Whether every file could be read as text of its format. If not, entries and registrations are missing, and what
+    /// is only wrong because they are missing is not worth a word.
+    pub complete: bool,
 }
 
 /// A file of the directory; the caller read it.
@@ -49,20 +52,23 @@ pub fn load(files: &[File]) -> (Config, Vec<Problem>) {
     let sink = Sink::default();
     let mut order: HashMap<Arc<PathBuf>, usize> = HashMap::new();
     let mut reader = Reader::new(&sink);
+    let mut complete = true;
     for (i, file) in files.iter().enumerate() {
         let Some(format) = Format::of(&file.path) else { continue };
         let path = Arc::new(file.path.clone());
         order.insert(path.clone(), i);
         let (documents, problems) = syntax::parse(&path, format, &file.bytes);
+        complete &= problems.is_empty() || !documents.is_empty();
         problems.into_iter().for_each(|problem| sink.push(problem));
         for document in &documents {
             reader.document(document);
         }
     }
     let (entries, drafts, settings) = reader.finish();
+    let sidecar_ports = settings.sidecar_ports();
     let agent = settings.finish(default_datacenter());
-    let registrations = instances::settle(drafts, &agent, &sink);
-    (Config { entries, registrations, agent }, listed(sink, &order))
+    let registrations = instances::settle(drafts, &agent, sidecar_ports, &sink);
+    (Config { entries, registrations, agent, complete }, listed(sink, &order))
 }
 
 /// Consul's default.

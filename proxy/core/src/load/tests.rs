@@ -3,6 +3,7 @@
 mod faults;
 mod forms;
 mod kinds;
+mod registration_faults;
 mod registrations;
 
 use proptest::prelude::*;

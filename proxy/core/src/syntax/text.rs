@@ -1,5 +1,6 @@
 //! A file's text and its lines: from byte offsets to places.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ pub(super) struct Source<'a> {
     pub(super) text: &'a str,
     /// Where each line starts.
     lines: Vec<usize>,
+    /// The last byte offset that was asked for and its column from 0: readers ask from left to right, so that a
+    /// line of megabytes is counted once and not once for each of its values.
+    last: Cell<(usize, usize)>,
 }
 
 impl<'a> Source<'a> {
@@ -23,31 +27,36 @@ impl<'a> Source<'a> {
             let message = format!("is {} bytes long; at most {} are read", bytes.len(), limit::FILE_BYTES);
             return Err(Problem::error(&whole, "", message));
         }
-        match std::str::from_utf8(bytes) {
-            Ok(text) => {
-                let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-                let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
-                Ok(Self { file, text, lines: std::iter::once(0).chain(starts).collect() })
-            }
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
             Err(error) => {
-                let line = 1 + bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count();
-                let place = Place { line: small(line), ..whole };
-                Err(Problem::error(&place, "", "is not UTF-8 text"))
+                let valid = error.valid_up_to();
+                let line_start = bytes[..valid].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+                let line = 1 + bytes[..valid].iter().filter(|b| **b == b'\n').count();
+                let place =
+                    Place { line: small(line), column: small(1 + chars(&bytes[line_start..valid])), ..whole };
+                return Err(Problem::error(&place, "", "is not UTF-8 text"));
             }
+        };
+        let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
+        let lines = std::iter::once(0).chain(starts).collect();
+        let source = Self { file, text, lines, last: Cell::new((0, 0)) };
+        // None of the formats allows one, not even in a comment.
+        match text.find('\0') {
+            Some(nul) => Err(source.error(nul, "holds a NUL character, which no text does")),
+            None => Ok(source),
         }
     }
 
     /// The place of the character that starts at (or holds) byte `offset`.
     pub(super) fn place(&self, offset: usize) -> Place {
+        let offset = offset.min(self.text.len());
         let line = self.lines.partition_point(|start| *start <= offset).max(1);
         let start = self.lines[line - 1];
-        // Short lines are counted exactly; a line of a megabyte (JSON on one line) is not walked for each value.
-        let end = offset.min(self.text.len());
-        let column = match self.text.as_bytes().get(start..end) {
-            Some(before) if before.len() <= 4096 => before.iter().filter(|b| **b & 0xc0 != 0x80).count(),
-            Some(before) => before.len(),
-            None => 0,
-        };
+        let (last, columns) = self.last.get();
+        let (from, columns) = if (start..=offset).contains(&last) { (last, columns) } else { (start, 0) };
+        let column = columns + chars(&self.text.as_bytes()[from..offset]);
+        self.last.set((offset, column));
         self.at(line, column + 1)
     }
 
@@ -60,6 +69,11 @@ impl<'a> Source<'a> {
     pub(super) fn error(&self, offset: usize, message: impl Into<String>) -> Problem {
         Problem::error(&self.place(offset), "", message)
     }
+}
+
+/// How many characters start in UTF-8 text.
+fn chars(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|b| **b & 0xc0 != 0x80).count()
 }
 
 fn small(n: usize) -> u32 {

@@ -22,10 +22,11 @@ pub(super) fn parse(source: &Source<'_>) -> (Vec<Node>, Vec<Problem>) {
             }
         };
         if let Err(problem) = step {
-            return (Vec::new(), vec![problem]);
+            builder.slips.push(problem);
+            return (Vec::new(), builder.slips);
         }
     }
-    (builder.documents, Vec::new())
+    (builder.documents, builder.slips)
 }
 
 /// A collection that is not complete yet.
@@ -55,20 +56,30 @@ struct Builder<'a> {
     /// By the parser's number; 0 is none.
     anchors: HashMap<usize, Anchored>,
     values: usize,
+    /// Errors that leave no doubt about where the text goes on.
+    slips: Vec<Problem>,
 }
 
 impl<'a> Builder<'a> {
     fn new(source: &'a Source<'a>) -> Self {
-        Self { source, documents: Vec::new(), stack: Vec::new(), anchors: HashMap::new(), values: 0 }
+        let (documents, stack, anchors, slips) = Default::default();
+        Self { source, documents, stack, anchors, values: 0, slips }
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
         let place = self.source.at(span.start.line(), span.start.col() + 1);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let tag = tag.filter(|tag| tag.is_yaml_core_schema());
-                let plain = style == ScalarStyle::Plain && tag.is_none_or(|tag| tag.suffix != "str");
-                let value = if plain { scalar(&text) } else { Value::String(text.into_owned()) };
+                let tag = tag.as_ref().filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
+                let value = match (tag, style) {
+                    (Some("int" | "float" | "bool" | "null"), _) => scalar(&text),
+                    (Some("str"), _) => Value::String(text.into_owned()),
+                    (_, ScalarStyle::Plain) => {
+                        self.doubt_octal(&text, &place);
+                        scalar(&text)
+                    }
+                    _ => Value::String(text.into_owned()),
+                };
                 self.add(Node { place, value }, anchor)
             }
             Event::SequenceStart(anchor, _) => self.open(Open::List(Vec::new()), place, anchor),
@@ -112,9 +123,41 @@ impl<'a> Builder<'a> {
         let Some(Frame { open, place, anchor }) = self.stack.pop() else { return Ok(()) };
         let value = match open {
             Open::List(items) => Value::List(items),
-            Open::Map(pairs, _) => Value::Map(merged(pairs)),
+            Open::Map(pairs, _) => {
+                self.refuse_repeated(&pairs);
+                Value::Map(merged(pairs))
+            }
         };
         self.add(Node { place, value }, anchor)
+    }
+
+    /// A map's keys are unique, says YAML, and so says Kubernetes.
+    fn refuse_repeated(&mut self, pairs: &[(Key, Node)]) {
+        let mut first: HashMap<&str, u32> = HashMap::with_capacity(pairs.len());
+        for (key, _) in pairs.iter().filter(|(key, _)| key.name != "<<") {
+            if let Some(line) = first.insert(&key.name, key.place.line) {
+                let message = format!("the key {:?} is given twice, first on line {line}", key.name);
+                self.slip(&key.place, message);
+            }
+        }
+    }
+
+    /// `010` is ten here and eight where YAML 1.1 is read, as in Kubernetes: no guess is safe.
+    fn doubt_octal(&mut self, text: &str, place: &Place) {
+        let digits = text.trim_start_matches(['-', '+']);
+        if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
+            let message =
+                format!("{text} is read as octal by some: quote it, or leave the leading zeros out");
+            self.slip(place, message);
+        }
+    }
+
+    fn slip(&mut self, place: &Place, message: String) {
+        // Nobody reads more, and a hostile file could have millions.
+        const MOST: usize = 1_000;
+        if self.slips.len() < MOST {
+            self.slips.push(Problem::error(place, "", message));
+        }
     }
 
     /// A complete value: a key, an item, or a whole document.

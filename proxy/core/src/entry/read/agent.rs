@@ -2,6 +2,8 @@
 
 mod others;
 
+use std::ops::RangeInclusive;
+
 use others::OTHERS;
 
 use super::fields::Fields;
@@ -21,9 +23,26 @@ pub(crate) struct Settings {
     acl_policy: Option<Action>,
     ca: CaConfig,
     peering: Option<bool>,
+    sidecar_ports: SidecarPorts,
+}
+
+/// `ports { sidecar_min_port, sidecar_max_port }`: 0 or less turns the numbering off.
+#[derive(Default)]
+struct SidecarPorts {
+    min: Option<i64>,
+    max: Option<i64>,
 }
 
 impl Settings {
+    /// The ports that sidecars without one get, from 21000 upwards unless said otherwise; None when they get none.
+    pub(crate) fn sidecar_ports(&self) -> Option<RangeInclusive<u16>> {
+        let port = |number: i64| u16::try_from(number).ok().filter(|port| *port > 0);
+        let min = port(self.sidecar_ports.min.unwrap_or(21_000))?;
+        // More than Consul's 256: a whole cluster's sidecars stand in one directory.
+        let max = port(self.sidecar_ports.max.unwrap_or(i64::from(u16::MAX - 1)))?;
+        Some(min..=max)
+    }
+
     /// With Consul's defaults for what no file says.
     pub(crate) fn finish(self, default: Datacenter) -> AgentSettings {
         AgentSettings {
@@ -68,6 +87,9 @@ pub(crate) fn read(fields: &mut Fields<'_>, settings: &mut Settings) {
         map.ignore(&CONNECT);
         map.finish();
     }
+    if let Some(map) = fields.map("ports") {
+        ports(map, &mut settings.sidecar_ports);
+    }
     fields.ignore(&OTHERS);
 }
 
@@ -79,6 +101,22 @@ fn later<T>(setting: &mut Option<T>, value: Option<T>) {
 
 fn policy(item: &Item<'_>) -> Option<Action> {
     item.word(&["allow", "deny"]).map(|word| if word == "allow" { Action::Allow } else { Action::Deny })
+}
+
+/// An agent's own ports are known by name; 0 and less turn one off.
+fn ports(mut map: Fields<'_>, sidecar: &mut SidecarPorts) {
+    let range = -1..=i64::from(u16::MAX);
+    later(&mut sidecar.min, map.integer("sidecar_min_port", range.clone()));
+    later(&mut sidecar.max, map.integer("sidecar_max_port", range.clone()));
+    for name in PORTS {
+        map.integer(name, range.clone());
+    }
+    if let (Some(min @ 1..), Some(max @ 1..)) = (sidecar.min, sidecar.max)
+        && min > max
+    {
+        map.item.error(format!("sidecar_min_port {min} is above sidecar_max_port {max}"));
+    }
+    map.finish();
 }
 
 /// What else stands there is the CA provider's own, and none of Consul's providers is used here.
@@ -109,6 +147,21 @@ const ACL: [&str; 11] = [
     "enable_key_list_policy",
     "msp_disable_bootstrap",
     "resolve_timeout",
+];
+
+const PORTS: [&str; 12] = [
+    "dns",
+    "http",
+    "https",
+    "serf_lan",
+    "serf_wan",
+    "server",
+    "grpc",
+    "grpc_tls",
+    "proxy_min_port",
+    "proxy_max_port",
+    "expose_min_port",
+    "expose_max_port",
 ];
 
 const CONNECT: [&str; 6] = [

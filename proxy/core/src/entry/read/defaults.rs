@@ -228,7 +228,7 @@ fn rate_limits(fields: &mut Fields<'_>) -> Option<RateLimits> {
     limits
 }
 
-fn access_logs(fields: &mut Fields<'_>) -> AccessLogs {
+pub(super) fn access_logs(fields: &mut Fields<'_>) -> AccessLogs {
     let Some(mut map) = fields.map("AccessLogs") else { return AccessLogs::default() };
     let logs = AccessLogs {
         enabled: map.flag("Enabled"),

@@ -46,7 +46,13 @@ impl<'a> Fields<'a> {
             "" => first.key.name.clone(),
             path => format!("{path}.{}", first.key.name),
         };
-        Some(Item { node: first.node, more, path, sink: self.item.sink })
+        let item = Item { node: first.node, more, path, sink: self.item.sink, weak: self.item.weak };
+        Some(item.last_of_repeated())
+    }
+
+    /// From here on values are read as weakly as Consul reads those of entries.
+    pub(crate) fn weakly(&mut self) {
+        self.item.weak = true;
     }
 
     /// Whether the field is there and holds something, without taking it.

@@ -1,6 +1,7 @@
 //! One value of an entry and what may be read from it; each wrong one becomes a problem with place and path.
 
 use std::cell::{Cell, RefCell};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use super::fields::Fields;
 use crate::duration::{self, Signed};
 use crate::problem::{Place, Problem, Severity};
-use crate::syntax::{Key, Node, Value, nearest};
+use crate::syntax::{Key, Node, Number, Value, nearest};
 
 /// Where problems are put while a directory is read.
 #[derive(Default)]
@@ -58,12 +59,20 @@ pub(crate) struct Item<'a> {
     pub(super) more: Vec<&'a Node>,
     pub(super) path: String,
     pub(super) sink: &'a Sink,
+    /// Whether a text that holds a number counts as that number, and the like: Consul decodes entries this way, but
+    /// neither an agent's files nor (Kubernetes') custom resources.
+    pub(super) weak: bool,
 }
 
 impl<'a> Item<'a> {
     /// The root of a document, or a part of it whose path starts anew.
     pub(crate) fn root(node: &'a Node, path: &str, sink: &'a Sink) -> Self {
-        Self { node, more: Vec::new(), path: path.to_owned(), sink }
+        Self { node, more: Vec::new(), path: path.to_owned(), sink, weak: false }
+    }
+
+    /// Another value below this one.
+    fn child(&self, node: &'a Node, path: String) -> Self {
+        Self { node, more: Vec::new(), path, sink: self.sink, weak: self.weak }
     }
 
     pub(crate) fn node(&self) -> &'a Node {
@@ -102,7 +111,27 @@ impl<'a> Item<'a> {
         self.error(format!("is {} where {wanted} is expected{hint}", self.node.value.kind()));
     }
 
-    /// The value, when it is one scalar; a list of one counts as what it holds, as in Consul.
+    /// Names a value of another type than the field's, and what Consul makes of it.
+    fn read_as(&self, read: &str) {
+        self.warn(format!("is {}: read as {read}, as in Consul", self.node.value.kind()));
+    }
+
+    /// Of scalars that were given more than once the last counts, as in Consul.
+    pub(super) fn last_of_repeated(mut self) -> Self {
+        let scalar = |node: &Node| !matches!(node.value, Value::List(_) | Value::Map(_));
+        if let Some(last) = self.more.last()
+            && scalar(self.node)
+            && self.more.iter().all(|node| scalar(node))
+        {
+            let first = self.node.place.line;
+            self.node = last;
+            self.more.clear();
+            self.warn(format!("is given twice, first on line {first}: the last counts"));
+        }
+        self
+    }
+
+    /// The value, when it is one scalar.
     fn scalar(&self) -> Option<&'a Value> {
         if let Some(again) = self.more.first() {
             self.sink.push(given_twice(&again.place, self.path.clone(), self.node.place.line));
@@ -116,39 +145,64 @@ impl<'a> Item<'a> {
 
     /// A text; an empty one is none, as in Consul.
     pub(crate) fn string(&self) -> Option<String> {
-        match self.scalar()? {
-            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        let text = match self.scalar()? {
+            Value::String(text) => text.clone(),
+            value if self.weak => {
+                let text = weak_text(value).or_else(|| {
+                    self.is_not("a string");
+                    None
+                })?;
+                self.read_as(&format!("{text:?}"));
+                text
+            }
             _ => {
                 self.is_not("a string");
-                None
+                return None;
             }
-        }
+        };
+        Some(text).filter(|text| !text.is_empty())
     }
 
     pub(crate) fn bool(&self) -> Option<bool> {
-        match self.scalar()? {
-            Value::Bool(bool) => Some(*bool),
-            _ => {
-                self.is_not("true or false");
-                None
-            }
+        let weak = match self.scalar()? {
+            Value::Bool(bool) => return Some(*bool),
+            Value::Number(number) if self.weak => number.as_f64().map(|number| number != 0.0),
+            Value::String(text) if self.weak => match text.as_str() {
+                "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+                "0" | "f" | "F" | "FALSE" | "false" | "False" | "" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        match weak {
+            Some(bool) => self.read_as(&bool.to_string()),
+            None => self.is_not("true or false"),
         }
+        weak
+    }
+
+    /// A number as it was written.
+    fn number(&self) -> Option<Number> {
+        let weak = match self.scalar()? {
+            Value::Number(number) => return Some(number.clone()),
+            Value::String(text) if self.weak => Number::decimal(text),
+            Value::Bool(bool) if self.weak => Number::decimal(if *bool { "1" } else { "0" }),
+            _ => None,
+        };
+        match &weak {
+            Some(number) => self.read_as(number.as_str()),
+            None => self.is_not("a number"),
+        }
+        weak
     }
 
     pub(crate) fn float(&self) -> Option<f64> {
-        match self.scalar()? {
-            Value::Number(number) => {
-                let float = number.as_f64();
-                if float.is_none() {
-                    self.error(format!("{} is too large", number.as_str()));
-                }
-                float
-            }
-            _ => {
-                self.is_not("a number");
-                None
-            }
+        let number = self.number()?;
+        let float = number.as_f64();
+        if float.is_none() {
+            self.error(format!("{} is too large", number.as_str()));
         }
+        float
     }
 
     /// An integer within `range`.
@@ -156,10 +210,7 @@ impl<'a> Item<'a> {
     where
         T: TryFrom<i64> + Copy + Display + PartialOrd,
     {
-        let Value::Number(number) = self.scalar()? else {
-            self.is_not("a number");
-            return None;
-        };
+        let number = self.number()?;
         let fits = number.as_i64().and_then(|n| T::try_from(n).ok()).filter(|n| range.contains(n));
         if fits.is_none() {
             let (low, high) = (range.start(), range.end());
@@ -249,18 +300,20 @@ impl<'a> Item<'a> {
                 _ => nodes.push(node),
             }
         }
-        let item = |(i, node): (usize, &'a Node)| Item {
-            node,
-            more: Vec::new(),
-            path: if alone { self.path.clone() } else { format!("{}[{i}]", self.path) },
-            sink: self.sink,
+        let item = |(i, node): (usize, &'a Node)| {
+            self.child(node, if alone { self.path.clone() } else { format!("{}[{i}]", self.path) })
         };
         nodes.into_iter().enumerate().map(item).collect()
     }
 
     /// Each text of a list; a text alone is a list of one.
     pub(crate) fn strings(&self) -> Vec<String> {
-        if matches!(self.node.value, Value::Bool(_) | Value::Number(_) | Value::Map(_)) {
+        let wrong = match self.node.value {
+            Value::Bool(_) | Value::Number(_) => !self.weak,
+            Value::Map(_) => true,
+            _ => false,
+        };
+        if wrong {
             self.is_not("a list of strings");
             return Vec::new();
         }
@@ -269,17 +322,17 @@ impl<'a> Item<'a> {
 
     /// The keys of a map whose keys are the operator's own, each with its value. A list of maps is one map.
     pub(crate) fn pairs(&self) -> Vec<(&'a Key, Item<'a>)> {
-        let mut seen: HashMap<&str, u32> = HashMap::new();
-        let mut pairs = Vec::new();
+        let mut index: HashMap<&str, usize> = HashMap::new();
+        let mut pairs: Vec<(&'a Key, Item<'a>)> = Vec::new();
         for item in self.list() {
             match &item.node.value {
                 Value::Map(map) => {
                     for (key, node) in map {
-                        let path = format!("{}[{:?}]", self.path, key.name);
-                        match seen.insert(&key.name, key.place.line) {
-                            Some(line) => self.sink.push(given_twice(&key.place, path, line)),
-                            None => {
-                                pairs.push((key, Item { node, more: Vec::new(), path, sink: self.sink }));
+                        match index.entry(&key.name) {
+                            Entry::Occupied(at) => pairs[*at.get()].1.more.push(node),
+                            Entry::Vacant(vacant) => {
+                                vacant.insert(pairs.len());
+                                pairs.push((key, self.child(node, format!("{}[{:?}]", self.path, key.name))));
                             }
                         }
                     }
@@ -288,15 +341,16 @@ impl<'a> Item<'a> {
                 _ => item.is_not("a map"),
             }
         }
-        pairs
+        pairs.into_iter().map(|(key, item)| (key, item.last_of_repeated())).collect()
     }
 
-    /// A map of texts. Numbers and booleans count as they are written, as where Consul reads such maps weakly.
+    /// A map of texts. A number counts as it is written, and so does a boolean where Consul would refuse it.
     pub(crate) fn texts(&self) -> BTreeMap<String, String> {
         let text = |item: &Item<'_>| match item.scalar()? {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.as_str().to_owned()),
-            Value::Bool(bool) => Some(bool.to_string()),
+            Value::Bool(bool) if !item.weak => Some(bool.to_string()),
+            Value::Bool(_) => item.string(),
             _ => {
                 item.is_not("a string");
                 None
@@ -315,16 +369,25 @@ impl<'a> Item<'a> {
             self.sink.push(Problem::error(&second.node.place, self.path.as_str(), message));
         }
         match &first.node.value {
-            Value::Map(pairs) => Some(Fields::new(
-                Item { node: first.node, more: Vec::new(), path: self.path.clone(), sink: self.sink },
-                pairs,
-            )),
+            Value::Map(pairs) => Some(Fields::new(self.child(first.node, self.path.clone()), pairs)),
             Value::Null => None,
             _ => {
                 Item { path: self.path.clone(), ..first }.is_not("a map");
                 None
             }
         }
+    }
+}
+
+/// What Consul's weak decoding makes of a scalar where a text is wanted: a boolean is 1 or 0.
+fn weak_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => Some(integer.to_string()),
+            None => number.as_f64().map(|float| float.to_string()),
+        },
+        Value::Bool(bool) => Some(if *bool { "1" } else { "0" }.to_owned()),
+        Value::Null | Value::String(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
 

@@ -1,12 +1,15 @@
 //! Registrations, as a Consul agent's definition files have them.
 //!
-//! Reading gives a [`Draft`]: which address and port an instance gets is settled when all files are read.
+//! Reading gives a [`Draft`]: which address and port an instance gets is settled when all files are read. `sidecar`
+//! expands `connect.sidecar_service`, `valid` holds what Consul asks of a registration beyond its fields' types.
 
 mod check;
+mod sidecar;
 mod upstream;
+mod valid;
 
 use super::common::{addresses, enterprise, mesh_gateway};
-use super::defaults::{expose, proxy_config, transparent_proxy};
+use super::defaults::{access_logs, expose, proxy_config, transparent_proxy};
 use super::fields::Fields;
 use super::item::Item;
 use crate::entry::{Kind, Proxy, Registration};
@@ -25,61 +28,88 @@ pub(crate) struct Draft {
 
 /// Reads one `service`.
 pub(crate) fn read(mut fields: Fields<'_>) -> Option<Draft> {
-    let kind = kind(&mut fields);
-    let item = fields.take("name").filter(|item| !item.is_empty());
-    if item.is_none() {
-        fields.item.error("name is required");
+    let kind_item = fields.take("kind").filter(|item| !item.is_empty());
+    let word = kind_item.as_ref().map_or(Some("typical"), |item| item.word(&KINDS));
+    let kind = match word {
+        Some("typical") | None => Kind::Typical,
+        Some("connect-proxy") => Kind::ConnectProxy,
+        Some(_) => Kind::MeshGateway,
+    };
+    let name_item = fields.take("name").filter(|item| !item.is_empty());
+    match &name_item {
+        Some(item) => valid::dns_name(item),
+        None => fields.item.error("Service name missing"),
     }
-    let name = item.and_then(|item| item.name());
-    let registration = instance(&mut fields, kind.unwrap_or_default(), name);
+    let name = name_item.and_then(|item| item.name());
+    let registration = instance(&mut fields, kind, name, Destination::Required);
     let item = fields.item.clone();
-    let name = registration.as_ref().map(|it| &it.name);
-    let sidecar = fields.map("connect").and_then(|map| connect(map, name));
+    let connect = fields.map("connect").map(|map| sidecar::connect(map, registration.as_ref()));
     fields.finish();
-    kind?;
-    let mut registration = registration?;
+    let (word, mut registration) = (word?, registration?);
     if registration.id.is_empty() {
         registration.id = registration.name.to_string();
     }
-    complete(&registration, &item);
-    let sidecar = sidecar.map(|sidecar| inherit(sidecar, &registration));
+    let connect = connect.unwrap_or_default();
+    valid::complete(&registration, word, &connect, &item);
+    if !matches!(word, "typical" | "connect-proxy" | "mesh-gateway") {
+        kind_item?.warn(format!("a registration of kind {word} has no effect here"));
+        return None;
+    }
+    let sidecar = connect.sidecar.map(|sidecar| sidecar::inherit(sidecar, &registration));
     Some(Draft { registration, sidecar })
 }
 
-/// None for a kind that has no effect here, or that is none.
-fn kind(fields: &mut Fields<'_>) -> Option<Kind> {
-    let Some(item) = fields.take("kind").filter(|item| !item.is_empty()) else { return Some(Kind::Typical) };
-    match item.word(&KINDS)? {
-        "typical" => Some(Kind::Typical),
-        "connect-proxy" => Some(Kind::ConnectProxy),
-        "mesh-gateway" => Some(Kind::MeshGateway),
-        other => {
-            item.warn(format!("a registration of kind {other} has no effect here"));
-            None
-        }
-    }
+/// Whether a proxy's registration has to say which service it stands beside.
+#[derive(Clone, Copy, PartialEq)]
+enum Destination {
+    Required,
+    /// As for `connect.sidecar_service`.
+    Inherited,
 }
 
 /// The fields that services and sidecars have in common, all but the name. None only without that.
-fn instance(fields: &mut Fields<'_>, kind: Kind, name: Option<ServiceName>) -> Option<Registration> {
+fn instance(
+    fields: &mut Fields<'_>,
+    kind: Kind,
+    name: Option<ServiceName>,
+    destination: Destination,
+) -> Option<Registration> {
+    let shown = name.as_ref().map(ToString::to_string).unwrap_or_default();
     let place = fields.place().clone();
     let id = fields.string("id").unwrap_or_default();
     let datacenter = fields.name("datacenter");
     let address = fields.take("address").and_then(|item| address(&item));
     let port = fields.integer("port", 0..=u16::MAX).unwrap_or_default();
     let socket_path = fields.take("socket_path").and_then(|item| item.path());
-    let tagged_addresses = fields.take("tagged_addresses").map(|item| addresses(&item)).unwrap_or_default();
-    let (tags, meta) = (fields.strings("tags"), fields.texts("meta"));
-    let (weight_passing, weight_warning) = fields.map("weights").map_or((1, 1), weights);
+    let tagged_addresses = fields.take("tagged_addresses").map(|item| {
+        let tagged = addresses(&item);
+        valid::tagged_addresses(&tagged, &item);
+        tagged
+    });
+    let tags = fields.strings("tags");
+    let meta = fields.take("meta").map(|item| valid::meta(&item, kind, &shown)).unwrap_or_default();
+    let (weight_passing, weight_warning) =
+        fields.map("weights").map_or((1, 1), |map| valid::weights(map, &shown));
     let mut checks = Vec::new();
     for name in ["check", "checks"] {
         checks.extend(fields.maps(name).into_iter().map(check::read));
     }
-    let proxy = fields.map("proxy").map(|map| proxy(map, kind)).unwrap_or_default();
+    let proxy = match fields.map("proxy") {
+        Some(map) => proxy(map, kind, destination),
+        None => {
+            if (kind, destination) == (Kind::ConnectProxy, Destination::Required) {
+                fields.item.error(valid::NO_DESTINATION);
+            }
+            Proxy::default()
+        }
+    };
     enterprise(fields, &["namespace", "partition"], "");
-    fields.ignore(&["token", "enable_tag_override", "locality"]);
-    if port != 0 && socket_path.is_some() {
-        fields.item.error("only one of port and socket_path can be set");
+    locality(fields);
+    fields.ignore(&["token", "enable_tag_override"]);
+    if let Some(path) = socket_path.as_ref().filter(|_| port != 0 || address.is_some()) {
+        let path = path.display();
+        let message = format!("service {shown} cannot have both socket path {path} and address/port");
+        fields.item.error(message);
     }
     Some(Registration {
         place,
@@ -91,7 +121,7 @@ fn instance(fields: &mut Fields<'_>, kind: Kind, name: Option<ServiceName>) -> O
         address: address.unwrap_or_default(),
         port,
         socket_path,
-        tagged_addresses,
+        tagged_addresses: tagged_addresses.unwrap_or_default(),
         tags,
         meta,
         weight_passing,
@@ -99,6 +129,16 @@ fn instance(fields: &mut Fields<'_>, kind: Kind, name: Option<ServiceName>) -> O
         checks,
         proxy,
     })
+}
+
+/// `locality { region, zone }`, which has no effect here.
+fn locality(fields: &mut Fields<'_>) {
+    let Some(mut map) = fields.map("locality") else { return };
+    let (region, zone) = (map.string("region"), map.string("zone"));
+    if region.is_none() && zone.is_some() {
+        map.item.error("zone cannot be set without region");
+    }
+    map.finish();
 }
 
 /// An address; a template that asks the machine for one is no address of its own.
@@ -116,104 +156,16 @@ pub(crate) fn address(item: &Item<'_>) -> Option<String> {
     Some(text.trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
-fn weights(mut map: Fields<'_>) -> (u32, u32) {
-    let passing = map.integer("passing", 0..=65_535).unwrap_or(1);
-    let warning = map.integer("warning", 0..=65_535).unwrap_or(1);
-    map.finish();
-    (passing, warning)
-}
-
-/// `connect { sidecar_service { … } }`.
-fn connect(mut map: Fields<'_>, parent: Option<&ServiceName>) -> Option<Registration> {
-    if map.flag("native") {
-        map.item.warn("connect.native has no effect here");
-    }
-    map.ignore(&["proxy"]);
-    let item = map.take("sidecar_service");
-    map.finish();
-    let mut fields = item?.fields()?;
-    if let Some(item) = fields.take("id").filter(|item| !item.is_empty()) {
-        item.error("sidecar_service cannot specify an ID as this is managed by the agent");
-    }
-    if let Some(item) = fields.take("kind").filter(|item| !item.is_empty()) {
-        item.word(&["connect-proxy"]);
-    }
-    if let Some(mut connect) = fields.map("connect") {
-        if let Some(item) = connect.take("sidecar_service") {
-            item.error("sidecar_service cannot have a nested sidecar_service");
-        }
-        connect.ignore(&["native", "proxy"]);
-        connect.finish();
-    }
-    let name = match fields.take("name").filter(|item| !item.is_empty()) {
-        Some(item) => item.name(),
-        None => parent.and_then(|name| format!("{name}-sidecar-proxy").parse().ok()),
-    };
-    let sidecar = instance(&mut fields, Kind::ConnectProxy, name);
-    fields.finish();
-    sidecar
-}
-
-/// What a sidecar has from its service unless it says otherwise.
-fn inherit(mut sidecar: Registration, service: &Registration) -> Registration {
-    sidecar.id = format!("{}-sidecar-proxy", service.id);
-    if !sidecar.own_address {
-        sidecar.address.clone_from(&service.address);
-        sidecar.own_address = service.own_address;
-    }
-    sidecar.datacenter = sidecar.datacenter.or_else(|| service.datacenter.clone());
-    if sidecar.tags.is_empty() {
-        sidecar.tags.clone_from(&service.tags);
-    }
-    if sidecar.meta.is_empty() {
-        sidecar.meta.clone_from(&service.meta);
-    }
-    if (sidecar.weight_passing, sidecar.weight_warning) == (1, 1) {
-        (sidecar.weight_passing, sidecar.weight_warning) = (service.weight_passing, service.weight_warning);
-    }
-    let proxy = &mut sidecar.proxy;
-    proxy.destination_service_name.get_or_insert_with(|| service.name.clone());
-    proxy.destination_service_id.get_or_insert_with(|| service.id.clone());
-    if proxy.local_service_socket_path.is_none() && proxy.local_service_port.is_none() {
-        proxy.local_service_socket_path.clone_from(&service.socket_path);
-        proxy.local_service_port = Some(service.port).filter(|port| *port != 0);
-    }
-    sidecar
-}
-
-/// What Consul asks of a proxy and of a gateway.
-fn complete(registration: &Registration, item: &Item<'_>) {
-    let (proxy, port) = (&registration.proxy, registration.port);
-    match registration.kind {
-        Kind::Typical => {}
-        Kind::ConnectProxy => {
-            if proxy.destination_service_name.is_none() {
-                item.error("proxy.destination_service_name must be non-empty for Connect proxy services");
-            }
-            if port == 0 && registration.socket_path.is_none() {
-                item.error("port or socket_path must be set for a Connect proxy");
-            }
-        }
-        Kind::MeshGateway => {
-            if port == 0 {
-                item.error("port must be non-zero for a mesh gateway");
-            }
-            if proxy.destination_service_name.is_some() || proxy.destination_service_id.is_some() {
-                item.error("proxy.destination_service_name is invalid for a mesh gateway");
-            }
-            if !proxy.upstreams.is_empty() {
-                item.error("proxy.upstreams is invalid for a mesh gateway");
-            }
-        }
-    }
-}
-
-fn proxy(mut map: Fields<'_>, kind: Kind) -> Proxy {
+fn proxy(mut map: Fields<'_>, kind: Kind, destination: Destination) -> Proxy {
     let config = map.map("config").map(proxy_config).unwrap_or_default();
     let transparent = map.peek_text("mode").is_some_and(|mode| mode == "transparent");
     transparent_proxy(&mut map);
+    let beside = map.take("destination_service_name").filter(|item| !item.is_empty());
+    if beside.is_none() && (kind, destination) == (Kind::ConnectProxy, Destination::Required) {
+        map.item.error(valid::NO_DESTINATION);
+    }
     let read = Proxy {
-        destination_service_name: map.name("destination_service_name"),
+        destination_service_name: beside.and_then(|item| valid::destination(&item)),
         destination_service_id: map.string("destination_service_id"),
         local_service_address: map.take("local_service_address").and_then(|item| address(&item)),
         local_service_port: map.integer("local_service_port", 0..=u16::MAX).filter(|port| *port != 0),
@@ -239,7 +191,7 @@ fn proxy(mut map: Fields<'_>, kind: Kind) -> Proxy {
             .warn("a proxy's settings have no effect on a service: they belong into connect.sidecar_service");
     }
     map.unused(&["envoy_extensions"], "Envoy's extensions have no effect here");
-    map.ignore(&["access_logs"]);
+    access_logs(&mut map);
     map.finish();
     read
 }

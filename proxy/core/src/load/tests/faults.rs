@@ -29,7 +29,7 @@ fn what_is_no_document_at_all_is_said_so() {
         ("Kind = \"service-router\"\nName = \"\"", &["1:8: Name: Name is required"]),
         (
             "Kind = \"service-router\"\nName = 5",
-            &["2:8: Name: is a number where a string is expected: write \"5\""],
+            &["2:8: warning: Name: is a number: read as \"5\", as in Consul"],
         ),
         (
             "kind = \"mesh-gateway\"\nname = \"gw\"",
@@ -192,7 +192,7 @@ fn a_splitters_faults_are_told_as_consul_tells_them() {
             ),
             (
                 "Splits = [{ Weight = \"100\" }]",
-                &["3:22: Splits[0].Weight: is a string where a number is expected: write 100 without quotes"],
+                &["3:22: warning: Splits[0].Weight: is a string: read as 100, as in Consul"],
             ),
             (
                 "Splits = [\n{ Weight = 50 },\n{ Weight = 50\nService = \"web\" }]",
@@ -323,11 +323,11 @@ fn a_resolvers_faults_are_told_as_consul_tells_them() {
             ),
             (
                 "Meta { k = \"a\" }\nmeta { l = 1 k = \"b\" }",
-                &["4:14: Meta[\"k\"]: is given twice, first on line 3"],
+                &["4:18: warning: Meta[\"k\"]: is given twice, first on line 3: the last counts"],
             ),
             (
                 "ConnectTimeout = \"1s\"\nconnect_timeout = \"2s\"",
-                &["4:19: ConnectTimeout: is given twice, first on line 3"],
+                &["4:19: warning: ConnectTimeout: is given twice, first on line 3: the last counts"],
             ),
             (
                 "LoadBalancer { Policy = \"random\" }\nLoadBalancer { Policy = \"maglev\" }",
@@ -416,132 +416,6 @@ fn faults_of_the_other_kinds_are_told_as_consul_tells_them() {
 }
 
 #[test]
-fn a_registrations_faults_name_the_upstream_that_is_wrong() {
-    let upstreams = |text: &str| {
-        format!(
-            "service {{ name = \"a\" connect {{ sidecar_service {{ proxy {{\nupstreams = [{text}] }} }} }} }}"
-        )
-    };
-    let at = "service.connect.sidecar_service.proxy.upstreams";
-    for (text, expected) in [
-        ("{ local_bind_port = 1 }", vec!["2:14: @[0]: upstreams[0]: destination_name is required"]),
-        (
-            "{ destination_name = \"b\" }",
-            vec![
-                "2:14: @[0]: upstreams[0]: local_bind_port or local_bind_socket_path must be set and nonzero",
-            ],
-        ),
-        (
-            "{ destination_name = \"b\" local_bind_port = 1 local_bind_socket_path = \"/b\" }",
-            vec![
-                "2:14: @[0]: upstreams[0]: only one of local_bind_port and local_bind_socket_path can be set",
-            ],
-        ),
-        (
-            "{ destination_name = \"b\" local_bind_port = 1 destination_peer = \"p\" datacenter = \"dc2\" }",
-            vec!["2:14: @[0]: upstreams[0]: destination_peer cannot be set with datacenter"],
-        ),
-        (
-            "{ destination_name = \"b\" local_bind_port = 1 },\n{ destination_name = \"c\" local_bind_port = 1 }",
-            vec![
-                "3:1: @[1]: upstreams cannot contain duplicates by local bind address and port or unix path: \
-                 upstreams[1] and upstreams[0] are both using 127.0.0.1:1",
-            ],
-        ),
-        (
-            "{ destination_name = \"b\" local_bind_port = 1 },\n{ destination_name = \"b\" local_bind_port = 2 }",
-            vec!["3:1: @[1]: upstreams cannot contain duplicates: upstreams[1] and upstreams[0] are both b"],
-        ),
-        (
-            "{ destination_name = \"b\" local_bind_port = 70000 }",
-            vec![
-                "2:14: @[0]: upstreams[0]: local_bind_port or local_bind_socket_path must be set and nonzero",
-                "2:57: @[0].local_bind_port: 70000 is out of range: an integer from 0 to 65535",
-            ],
-        ),
-        (
-            "{ destination_nam = \"b\" local_bind_port = 1 }",
-            vec![
-                "2:14: @[0]: upstreams[0]: destination_name is required",
-                "2:16: @[0].destination_nam: unknown field, did you mean \"destination_name\"?",
-            ],
-        ),
-    ] {
-        let (_, problems) = read(&[("e.hcl", &upstreams(text))]);
-        let expected: Vec<_> = expected.iter().map(|it| format!("e.hcl:{}", it.replace('@', at))).collect();
-        assert_eq!(problems, expected, "{text}");
-    }
-}
-
-#[test]
-fn a_registration_without_what_it_needs_is_refused() {
-    check(&[
-        ("service { port = 80 }", &["1:9: service: name is required"]),
-        (
-            "service { name = \"a b\" }",
-            &[
-                "1:18: service.name: service name \"a b\" is not valid: 1 to 253 letters, digits, '-', '_' and '.'",
-            ],
-        ),
-        (
-            "service { name = \"a\" port = \"80\" }",
-            &["1:29: service.port: is a string where a number is expected: write 80 without quotes"],
-        ),
-        (
-            "service { name = \"a\" weights { passing = 70000 } }",
-            &["1:42: service.weights.passing: 70000 is out of range: an integer from 0 to 65535"],
-        ),
-        (
-            "service { name = \"a\" check { http = \"http://x\" } }",
-            &["1:28: service.check: interval must be > 0 for http, tcp and grpc checks"],
-        ),
-        (
-            "service { name = \"a\" check { ttl = \"10s\" } }",
-            &["1:28: warning: service.check: checks by ttl are not run here: a status written here stays"],
-        ),
-        (
-            "service { name = \"a\" kind = \"mesh-gateway\" }",
-            &["1:9: service: port must be non-zero for a mesh gateway"],
-        ),
-        (
-            "service { name = \"a\" kind = \"connect-proxy\" }",
-            &[
-                "1:9: service: proxy.destination_service_name must be non-empty for Connect proxy services",
-                "1:9: service: port or socket_path must be set for a Connect proxy",
-            ],
-        ),
-        ("service { kind = \"connect-proxy\" }", &["1:9: service: name is required"]),
-        (
-            "service { name = \"a\" connect { sidecar_service {} } }\nservices { id = \"a\" name = \"b\" connect { sidecar_service {} } }",
-            &["2:10: id: service id \"a\" is registered twice, first at e.hcl:1:9"],
-        ),
-        (
-            "service { name = \"a\" kind = \"mesh-gatewy\" }",
-            &[
-                "1:29: service.kind: \"mesh-gatewy\" is none of typical, connect-proxy, mesh-gateway, ingress-gateway, \
-             terminating-gateway, api-gateway, did you mean \"mesh-gateway\"?",
-            ],
-        ),
-        (
-            "service { name = \"a\" connect { sidecar_service { id = \"x\" } } }",
-            &[
-                "1:55: service.connect.sidecar_service.id: sidecar_service cannot specify an ID as this is managed by \
-             the agent",
-            ],
-        ),
-        (
-            "service { name = \"a\" }\nservice { name = \"b\" }\nservice { name = \"c\" id = \"a\" }",
-            &["3:9: id: service id \"a\" is registered twice, first at e.hcl:1:9"],
-        ),
-        ("service { name = \"a\" }\nservice { name = \"a\" datacenter = \"dc2\" }", &[]),
-        (
-            "datacenter = \"dc2\"\nservice { name = \"a\" }\nservice { name = \"a\" datacenter = \"dc2\" }",
-            &["3:9: id: service id \"a\" is registered twice, first at e.hcl:2:9"],
-        ),
-    ]);
-}
-
-#[test]
 fn every_problem_of_a_directory_is_listed_in_reading_order() {
     let (_, problems) = read(&[
         ("d/a-b.hcl", "Kind = \"service-resolver\"\nName = \"web\"\nConnectTimeout = \"1x\""),
@@ -563,6 +437,16 @@ fn every_problem_of_a_directory_is_listed_in_reading_order() {
             "d/k.yaml:5:7: warning: kind: Service of v1 is no resource of Consul's and is not used",
         ]
     );
+}
+
+#[test]
+fn a_directory_is_complete_unless_a_file_cannot_be_read() {
+    for (text, complete) in
+        [("a = ", false), ("Kind = service-router\nName = \"a\"", true), ("zebra = 1", true)]
+    {
+        let (config, problems) = read(&[("e.hcl", text), ("empty.hcl", "")]);
+        assert_eq!((config.complete, problems.is_empty()), (complete, false), "{text}");
+    }
 }
 
 #[test]

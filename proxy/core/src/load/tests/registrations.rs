@@ -33,6 +33,15 @@ fn a_registration_may_be_written_in_every_form_that_consul_reads() {
             "json-in.hcl",
             "\n {\"service\": [{\"name\": \"web\", \"port\": 8080, \"connect\": {\"sidecar_service\": {}}}]}",
         ),
+        (
+            "labelled.hcl",
+            "\"service\" {\n \"name\" = \"web\"\n \"port\" = 8080\n connect \"sidecar_service\" {}\n}",
+        ),
+        (
+            "list-of-blocks.hcl",
+            "service = [{ name = \"web\" port = 8080 connect = [{ sidecar_service = [{}] }] }]",
+        ),
+        ("list.yaml", "Services:\n- Name: web\n  Port: 8080\n  Connect: {SidecarService: {}}\n"),
         ("one.yaml", "service:\n  name: web\n  port: 8080\n  connect:\n    sidecar_service: {}\n"),
     ] {
         assert_eq!(listed_as(&good(&[(name, text)])), expected, "{name}");
@@ -86,6 +95,63 @@ fn a_sidecar_takes_after_its_service_and_says_otherwise_where_it_does() {
     assert_eq!(own.proxy.local_service_port, Some(9));
     assert_eq!((unix.own_address, unix.proxy.local_service_port), (false, None));
     assert_eq!(unix.proxy.local_service_socket_path.as_deref(), Some(std::path::Path::new("/run/app")));
+}
+
+#[test]
+fn every_field_of_a_definition_is_accepted() {
+    let text = r#"
+    service {
+      id = "web-1" name = "web" kind = "" tags = ["a"] address = "{{ GetInterfaceIP "eth0" }}" port = 80
+      meta { a = "b" } token = "t" enable_tag_override = true weights { passing = 2 warning = 0 }
+      tagged_addresses { lan { address = "10.0.0.1" port = 80 } virtual { address = "240.0.0.1" } }
+      locality { region = "r" zone = "z" }
+      check {
+        id = "c" name = "n" notes = "x" http = "http://x" method = "GET" header { X = ["y"] } body = "b"
+        disable_redirects = true interval = "1s" timeout = "1s" output_max_size = 4 tls_server_name = "s"
+        tls_skip_verify = true success_before_passing = 1 failures_before_warning = 1 failures_before_critical = 2
+        deregister_critical_service_after = "1m" status = "passing" service_id = "web-1" token = "t"
+      }
+      checks = [{ CheckID = "d" grpc = "x:1/s" grpc_use_tls = true interval = "1s" }]
+      connect { sidecar_service {
+        port = 20000 checks = [{ tcp = "x:1" interval = "1s" }]
+        proxy {
+          destination_service_name = "web" destination_service_id = "web-1" local_service_address = "127.0.0.1"
+          local_service_port = 81 local_service_socket_path = "" mode = "direct"
+          transparent_proxy { outbound_listener_port = 15001 dialed_directly = false }
+          mesh_gateway { mode = "local" } expose { checks = true paths = [{ path = "/m" listener_port = 9 local_path_port = 8 protocol = "http" }] }
+          access_logs { enabled = true type = "stdout" }
+          config { protocol = "http" }
+          upstreams {
+            destination_type = "service" destination_name = "api" destination_namespace = "default"
+            destination_partition = "default" datacenter = "dc2" local_bind_address = "127.0.0.2" local_bind_port = 1
+            config { connect_timeout_ms = 1 limits { max_connections = 1 } } mesh_gateway { mode = "remote" }
+          }
+        }
+      } }
+    }"#;
+    let (config, problems) = read(&[("web.hcl", text)]);
+    let template = "address templates are not evaluated here: the default is used";
+    assert_eq!(problems, [format!("web.hcl:3:66: warning: service.address: {template}")]);
+    assert_eq!(config.registrations.len(), 2);
+    assert_eq!(config.registrations[0].checks.len(), 2);
+}
+
+#[test]
+fn a_sidecar_dials_its_services_socket_unless_it_has_an_address_and_a_port_of_its_own() {
+    for (proxy, expected) in [
+        ("", (Some("/s"), None)),
+        ("local_service_port = 9", (Some("/s"), Some(9))),
+        ("local_service_address = \"127.0.0.2\" local_service_port = 9", (None, Some(9))),
+        ("local_service_socket_path = \"/own\"", (Some("/own"), None)),
+    ] {
+        let text = format!(
+            "service {{ name = \"a\" socket_path = \"/s\" connect {{ sidecar_service {{ proxy {{ {proxy} }} }} }} }}"
+        );
+        let config = good(&[("a.hcl", &text)]);
+        let read = &config.registrations[1].proxy;
+        let path = read.local_service_socket_path.as_ref().and_then(|path| path.to_str());
+        assert_eq!((path, read.local_service_port), expected, "{proxy}");
+    }
 }
 
 #[test]

@@ -148,36 +148,36 @@ impl<'a> Lexer<'a> {
         if let Some(template) = self.template() {
             return Ok(template);
         }
-        let mut text = String::new();
-        // Braces of `${…}`: within them quotes and line breaks belong to the string.
-        let mut braces = 0_usize;
+        let unclosed = "the string is not closed: a `\"` is missing on this line";
+        // Bytes, for `\xc3\xa9` are two escapes and one character.
+        let mut text = Vec::new();
         loop {
             let rest = self.rest();
-            let Some(c) = rest.chars().next() else { break };
-            match c {
-                '"' if braces == 0 => {
+            let plain = rest.find(['"', '\\', '\n', '$']).unwrap_or(rest.len());
+            text.extend_from_slice(&rest.as_bytes()[..plain]);
+            self.at += plain;
+            match rest[plain..].chars().next() {
+                Some('"') => {
                     self.at += 1;
-                    return Ok(text);
+                    let invalid = |_| self.source.error(start, "its escapes are not UTF-8 text");
+                    return String::from_utf8(text).map_err(invalid);
                 }
-                '\n' if braces == 0 => break,
-                '\\' if braces == 0 => {
-                    text.push(self.escape()?);
-                    continue;
+                Some('\\') => self.escape(&mut text)?,
+                Some('$') if rest[plain..].starts_with("${") => {
+                    let Some(length) = interpolation(&rest[plain..]) else {
+                        return Err(self.source.error(start, "a `${` in the string is not closed by a `}`"));
+                    };
+                    let whole = rest[plain..plain + length].replace("\r\n", "\n");
+                    text.extend_from_slice(whole.as_bytes());
+                    self.at += length;
                 }
-                '$' if braces == 0 && rest.starts_with("${") => {
-                    braces = 1;
-                    text.push_str("${");
-                    self.at += 2;
-                    continue;
+                Some('$') => {
+                    text.push(b'$');
+                    self.at += 1;
                 }
-                '{' if braces > 0 => braces += 1,
-                '}' if braces > 0 => braces -= 1,
-                _ => {}
+                _ => return Err(self.source.error(start, unclosed)),
             }
-            text.push(c);
-            self.at += c.len_utf8();
         }
-        Err(self.source.error(start, "the string is not closed: a `\"` is missing on this line"))
     }
 
     /// `"{{ GetInterfaceIP "eth0" }}"`: an address template may hold plain quotes up to its braces.
@@ -191,45 +191,59 @@ impl<'a> Lexer<'a> {
         Some(near[..end].replace("\\\"", "\""))
     }
 
-    fn escape(&mut self) -> Result<char, Problem> {
+    /// Appends what a backslash and what follows it stand for.
+    fn escape(&mut self, text: &mut Vec<u8>) -> Result<(), Problem> {
         let offset = self.at;
-        let invalid = |source: &Source<'_>| source.error(offset, "is no escape that a string can hold");
-        let mut chars = self.rest().chars();
-        chars.next();
-        let letter = chars.next().ok_or_else(|| invalid(self.source))?;
-        let (digits, radix) = match letter {
-            'x' => (2, 16),
-            'u' => (4, 16),
-            'U' => (8, 16),
-            '0'..='7' => (3, 8),
-            _ => {
-                self.at += 1 + letter.len_utf8();
-                return match letter {
-                    'n' => Ok('\n'),
-                    't' => Ok('\t'),
-                    'r' => Ok('\r'),
-                    'a' => Ok('\u{7}'),
-                    'b' => Ok('\u{8}'),
-                    'f' => Ok('\u{c}'),
-                    'v' => Ok('\u{b}'),
-                    '"' | '\\' | '/' => Ok(letter),
-                    _ => Err(invalid(self.source)),
-                };
-            }
+        let rest = self.rest();
+        let invalid = || self.source.error(offset, "is no escape that a string can hold");
+        let letter = rest[1..].chars().next().ok_or_else(invalid)?;
+        let simple = match letter {
+            'n' => Some(b'\n'),
+            't' => Some(b'\t'),
+            'r' => Some(b'\r'),
+            'a' => Some(7),
+            'b' => Some(8),
+            'f' => Some(12),
+            'v' => Some(11),
+            '"' => Some(b'"'),
+            '\\' => Some(b'\\'),
+            _ => None,
         };
-        let from = if radix == 8 { 1 } else { 2 };
-        let code =
-            self.rest().get(from..from + digits).and_then(|code| u32::from_str_radix(code, radix).ok());
+        if let Some(byte) = simple {
+            text.push(byte);
+            self.at += 2;
+            return Ok(());
+        }
+        let (from, digits, radix) = match letter {
+            'x' => (2, 2, 16),
+            'u' => (2, 4, 16),
+            'U' => (2, 8, 16),
+            '0'..='7' => (1, 3, 8),
+            _ => return Err(invalid()),
+        };
+        let code = rest.get(from..from + digits).filter(|code| code.chars().all(|c| c.is_digit(radix)));
+        let code = code.and_then(|code| u32::from_str_radix(code, radix).ok()).ok_or_else(invalid)?;
+        if matches!(letter, 'u' | 'U') {
+            let c = char::from_u32(code).ok_or_else(invalid)?;
+            text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        } else {
+            text.push(u8::try_from(code).map_err(|_| invalid())?);
+        }
         self.at += from + digits;
-        code.and_then(char::from_u32).ok_or_else(|| invalid(self.source))
+        Ok(())
     }
 
-    /// `<<MARK` up to a line that is `MARK` alone; `<<-MARK` takes off the closing line's indentation.
+    /// `<<MARK` up to a line that is `MARK` alone, indented or not; `<<-MARK` takes the closing line's indentation
+    /// off every line.
     fn heredoc(&mut self) -> Result<String, Problem> {
         let start = self.at;
-        let unclosed = |source: &Source<'_>| source.error(start, "the heredoc is not closed");
-        let head = self.rest().lines().next().unwrap_or_default();
-        let mark = head.trim_start_matches('<').trim_end();
+        let unclosed = || {
+            let message = "the heredoc is not closed: its word does not stand on a line of its own";
+            self.source.error(start, message)
+        };
+        let rest = self.rest();
+        let head = rest.lines().next().unwrap_or_default();
+        let mark = head.trim_start_matches('<');
         let (indented, mark) = match mark.strip_prefix('-') {
             Some(mark) => (true, mark),
             None => (false, mark),
@@ -237,30 +251,45 @@ impl<'a> Lexer<'a> {
         if mark.is_empty() || !mark.chars().all(|c| c.is_alphanumeric() || c == '_') {
             return Err(self.source.error(start, "a heredoc starts with `<<` and a word, such as <<EOT"));
         }
-        let body = self.rest().split_once('\n').map(|(_, body)| body).ok_or_else(|| unclosed(self.source))?;
-        let body_start = self.source.text.len() - body.len();
+        let body = rest.split_once('\n').map(|(_, body)| body).ok_or_else(unclosed)?;
         let mut length = 0;
         for line in body.split_inclusive('\n') {
-            if line.trim() == mark {
-                self.at = body_start + length + line.trim_end().len();
-                let indent = &line[..line.len() - line.trim_start().len()];
-                return Ok(if indented {
-                    unindent(&body[..length], indent)
-                } else {
-                    body[..length].to_owned()
+            let bare = line.trim_end_matches(['\n', '\r']);
+            let indent = bare.len() - bare.trim_start().len();
+            if &bare[indent..] == mark {
+                let text = body[..length].replace("\r\n", "\n");
+                self.at = self.source.text.len() - body.len() + length + bare.len();
+                return Ok(match indented {
+                    true => unindent(text, &bare[..indent]),
+                    // The closing line's indentation is part of the text: so has HCL it.
+                    false => text + &bare[..indent],
                 });
             }
             length += line.len();
         }
-        Err(unclosed(self.source))
+        Err(unclosed())
     }
 }
 
-/// Takes `indent` off each line if every line has it, else changes nothing.
-fn unindent(text: &str, indent: &str) -> String {
-    let lines = || text.split_inclusive('\n');
-    if lines().any(|line| !line.trim().is_empty() && !line.starts_with(indent)) {
-        return text.to_owned();
+/// The length of the `${…}` that `text` starts with, inner braces, quotes and line breaks included.
+fn interpolation(text: &str) -> Option<usize> {
+    let mut braces = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => braces += 1,
+            '}' if braces == 1 => return Some(at + 1),
+            '}' => braces -= 1,
+            _ => {}
+        }
     }
-    lines().map(|line| line.strip_prefix(indent).unwrap_or(line)).collect()
+    None
+}
+
+/// Takes `indent` off each line if every line has it, empty ones included, else changes nothing.
+fn unindent(text: String, indent: &str) -> String {
+    if text.split_terminator('\n').all(|line| line.starts_with(indent)) {
+        text.split_inclusive('\n').map(|line| &line[indent.len()..]).collect()
+    } else {
+        text
+    }
 }

@@ -89,12 +89,18 @@ impl Parser<'_> {
             // A label: `service "web" { … }` is `service = { web = { … } }`.
             TokenKind::Text(name) | TokenKind::Word(name) => {
                 let label = Key { name, place: self.source.place(token.offset) };
-                if !matches!(
-                    self.peek()?.kind,
-                    TokenKind::OpenBrace | TokenKind::Text(_) | TokenKind::Word(_)
-                ) {
-                    let message = format!("a `=` is missing between `{}` and its value", key.name);
-                    return Err(self.source.error(token.offset, message));
+                let next = self.peek()?;
+                match next.kind {
+                    TokenKind::OpenBrace | TokenKind::Text(_) | TokenKind::Word(_) => {}
+                    TokenKind::Equals => {
+                        let message = "`=` stands after a label, which only a block has: write `{`";
+                        let offset = next.offset;
+                        return Err(self.source.error(offset, message));
+                    }
+                    _ => {
+                        let message = format!("a `=` is missing between `{}` and its value", key.name);
+                        return Err(self.source.error(token.offset, message));
+                    }
                 }
                 self.deeper(token.offset)?;
                 let inner = self.after_key(&label)?;
@@ -135,7 +141,10 @@ impl Parser<'_> {
                 "null" => Value::Null,
                 _ => {
                     let message = format!("`{word}` is not a value: strings are quoted, write \"{word}\"");
-                    self.slips.push(Problem::error(&place, "", message));
+                    // Nobody reads more, and a hostile file could have millions.
+                    if self.slips.len() < 1_000 {
+                        self.slips.push(Problem::error(&place, "", message));
+                    }
                     Value::String(word)
                 }
             },
@@ -144,22 +153,24 @@ impl Parser<'_> {
         Ok(Node { place, value })
     }
 
-    /// Values with a comma between each two; one more after the last is allowed.
+    /// Values with a comma between each two. As in HCL 1, commas may also be repeated, come last, or be left out
+    /// after a list.
     fn list(&mut self) -> Result<Vec<Node>, Problem> {
-        let mut items = Vec::new();
+        let mut items: Vec<Node> = Vec::new();
+        let mut needs_comma = false;
         loop {
             let token = self.next()?;
-            if token.kind == TokenKind::CloseBracket {
-                return Ok(items);
-            }
-            items.push(self.value(token)?);
-            let token = self.next()?;
             match token.kind {
-                TokenKind::Comma => {}
                 TokenKind::CloseBracket => return Ok(items),
-                kind => {
+                TokenKind::Comma => needs_comma = false,
+                kind if needs_comma => {
                     let message = format!("{kind} where a comma or the end of the list is expected");
                     return Err(self.source.error(token.offset, message));
+                }
+                _ => {
+                    let item = self.value(token)?;
+                    needs_comma = !matches!(item.value, Value::List(_));
+                    items.push(item);
                 }
             }
         }

@@ -1,30 +1,26 @@
 //! `check`, `checks[]`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::fields::Fields;
 use crate::entry::{Check, HealthStatus};
 
-/// What Consul's agent runs and a sidecar does not.
-const NOT_RUN: [&str; 9] = [
-    "args",
-    "script",
-    "docker_container_id",
-    "ttl",
-    "alias_service",
-    "alias_node",
-    "udp",
-    "h2ping",
-    "os_service",
-];
+/// What Consul's agent runs at intervals and a sidecar does not.
+const NOT_RUN: [&str; 7] =
+    ["args", "script_args", "script", "docker_container_id", "udp", "h2ping", "os_service"];
+
+/// What makes a check an alias of another's.
+const ALIAS: [&str; 2] = ["alias_service", "alias_node"];
 
 pub(super) fn read(mut map: Fields<'_>) -> Check {
+    let interval = map.take("interval").filter(|item| !item.is_empty());
     let mut read = Check {
         name: map.string("name").unwrap_or_default(),
         http: map.string("http"),
         tcp: map.string("tcp"),
         grpc: map.string("grpc"),
-        interval: map.timeout("interval"),
+        interval: interval.as_ref().and_then(|item| item.timeout("interval")),
         timeout: map.timeout("timeout"),
         status: map
             .take("status")
@@ -42,20 +38,19 @@ pub(super) fn read(mut map: Fields<'_>) -> Check {
         failures_before_warning: map.integer("failures_before_warning", 0..=u32::MAX),
     };
     read.use_tls |= map.flag("tcp_use_tls");
-    let run = [&read.http, &read.tcp, &read.grpc].into_iter().flatten().count();
-    let others: Vec<&str> = NOT_RUN.into_iter().filter(|name| map.has(name)).collect();
-    match (run, others.as_slice()) {
-        (0, [name, ..]) => {
-            map.item.warn(format!("checks by {name} are not run here: a status written here stays"));
-        }
-        (0, []) if read.status.is_none() => map.item.error("a check needs one of http, tcp and grpc"),
-        (2.., _) => map.item.error("a check has only one of http, tcp and grpc"),
-        (1, _) if read.interval.is_none_or(|interval| interval.is_zero()) => {
-            map.item.error("interval must be > 0 for http, tcp and grpc checks");
-        }
-        _ => {}
+    // An interval that cannot be read is named already.
+    let unreadable = interval.is_some() && read.interval.is_none();
+    let ttl = map.timeout("ttl").filter(|ttl| !ttl.is_zero());
+    if !valid(&map, &read, ttl, unreadable) {
+        // What is wrong with it is said; what follows would only repeat it.
+    } else if let Some(name) = NOT_RUN.into_iter().chain(ALIAS).find(|name| map.has(name)) {
+        map.item.warn(format!("checks by {name} are not run here: a status written here stays"));
+    } else if ttl.is_some() {
+        map.item.warn("checks by ttl are not run here: a status written here stays");
     }
+    one_kind(&map, &mut read);
     map.ignore(&NOT_RUN);
+    map.ignore(&ALIAS);
     map.ignore(&[
         "id",
         "check_id",
@@ -75,6 +70,46 @@ pub(super) fn read(mut map: Fields<'_>) -> Check {
     ]);
     map.finish();
     read
+}
+
+/// What Consul asks of a check, in its words and its order; it names one fault a check. `unreadable`: whether there is
+/// an interval that cannot be read.
+fn valid(map: &Fields<'_>, check: &Check, ttl: Option<Duration>, unreadable: bool) -> bool {
+    let run = check.http.is_some() || check.tcp.is_some() || check.grpc.is_some();
+    let timed = run || NOT_RUN.into_iter().any(|name| map.has(name));
+    let alias = ALIAS.into_iter().any(|name| map.has(name));
+    let interval = check.interval.is_some_and(|interval| !interval.is_zero());
+    let why = if interval && ttl.is_some() {
+        "Interval and TTL cannot both be specified"
+    } else if timed && !interval && !unreadable {
+        "Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks"
+    } else if timed && alias {
+        "Interval cannot be set for Alias checks"
+    } else if alias && ttl.is_some() {
+        "TTL must be not be set for Alias checks"
+    } else if !timed && !alias && ttl.is_none() && check.status.is_none() {
+        "TTL must be > 0 for TTL checks"
+    } else if check.failures_before_warning.is_some_and(|most| most > check.failures_before_critical) {
+        "FailuresBeforeWarning can't be higher than FailuresBeforeCritical"
+    } else {
+        return true;
+    };
+    map.item.error(why);
+    false
+}
+
+/// Of several kinds in one check the first that Consul looks for is run.
+fn one_kind(map: &Fields<'_>, check: &mut Check) {
+    let kinds =
+        [("http", check.http.is_some()), ("tcp", check.tcp.is_some()), ("grpc", check.grpc.is_some())];
+    let given: Vec<&str> = kinds.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind).collect();
+    if let [first, _, ..] = given[..] {
+        map.item.warn(format!("has more than one of http, tcp and grpc: only {first} is run"));
+        check.grpc = None;
+        if first == "http" {
+            check.tcp = None;
+        }
+    }
 }
 
 fn status(word: &str) -> HealthStatus {

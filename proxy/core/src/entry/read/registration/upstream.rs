@@ -1,6 +1,6 @@
 //! `proxy.upstreams[]`.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::super::common::{enterprise, mesh_gateway};
 use super::super::defaults::upstream_config;
@@ -12,24 +12,20 @@ use crate::name::ServiceName;
 
 /// Reads all; `transparent` is a proxy's mode in which upstreams need no listener of their own.
 pub(super) fn list(item: &Item<'_>, transparent: bool) -> Vec<Upstream> {
-    let mut destinations = HashMap::new();
-    let mut listeners = HashMap::new();
+    let (mut keys, mut listeners) = (HashSet::new(), HashSet::new());
     let mut upstreams = Vec::new();
-    for (i, item) in item.list().into_iter().enumerate() {
-        let Some(upstream) = item.fields().and_then(|map| read(map, i, transparent)) else { continue };
-        let Upstream { destination_name: name, destination_peer, datacenter, .. } = &upstream;
-        if let Some(j) = destinations.insert((name.clone(), destination_peer.clone(), datacenter.clone()), i)
-        {
-            item.error(format!(
-                "upstreams cannot contain duplicates: upstreams[{i}] and upstreams[{j}] are both {name}"
-            ));
+    for item in item.list() {
+        let Some(upstream) = item.fields().and_then(|map| read(map, transparent)) else { continue };
+        let key = key(&upstream);
+        if !keys.insert(key.clone()) {
+            item.error(format!("upstreams cannot contain duplicates of {key}"));
         }
         if let Some(listener) = listener(&upstream)
-            && let Some(j) = listeners.insert(listener.clone(), i)
+            && !listeners.insert(listener.clone())
         {
             item.error(format!(
-                "upstreams cannot contain duplicates by local bind address and port or unix path: \
-                 upstreams[{i}] and upstreams[{j}] are both using {listener}"
+                "upstreams cannot contain duplicates by local bind address and port or unix path; \
+                 {listener:?} is specified twice"
             ));
         }
         upstreams.push(upstream);
@@ -37,31 +33,50 @@ pub(super) fn list(item: &Item<'_>, transparent: bool) -> Vec<Upstream> {
     upstreams
 }
 
+/// What an upstream leads to, as Consul shows it.
+fn key(upstream: &Upstream) -> String {
+    let peer = upstream.destination_peer.as_ref().map(ToString::to_string).unwrap_or_default();
+    let datacenter = upstream.datacenter.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!(
+        "[type=\"service\", name=\"{}\", partition=\"\", namespace=\"\", peer={peer:?}, datacenter={datacenter:?}]",
+        upstream.destination_name
+    )
+}
+
 fn listener(upstream: &Upstream) -> Option<String> {
     match (&upstream.local_bind_socket_path, upstream.local_bind_port) {
         (Some(path), _) => Some(path.display().to_string()),
         (None, Some(port)) => {
-            Some(format!("{}:{port}", upstream.local_bind_address.as_deref().unwrap_or("127.0.0.1")))
+            let address = upstream.local_bind_address.as_deref().unwrap_or("127.0.0.1");
+            let bracketed = address.contains(':').then(|| format!("[{address}]:{port}"));
+            Some(bracketed.unwrap_or_else(|| format!("{address}:{port}")))
         }
         (None, None) => None,
     }
 }
 
-fn read(mut map: Fields<'_>, i: usize, transparent: bool) -> Option<Upstream> {
-    let kind = map.take("destination_type").and_then(|item| item.word(&["service", "prepared_query"]));
-    let name: Option<ServiceName> = destination_name(&mut map, i);
+fn read(mut map: Fields<'_>, transparent: bool) -> Option<Upstream> {
+    let kind = map.string("destination_type");
+    if let Some(kind) = kind.as_ref().filter(|kind| !matches!(kind.as_str(), "service" | "prepared_query")) {
+        map.item.error(format!("unknown upstream destination type: {kind:?}"));
+    }
+    let name = destination_name(&mut map);
     let config = map.map("config").map(|mut map| {
         let config = upstream_config(&mut map);
         map.finish_opaque();
         config
     });
     let config = config.unwrap_or_default();
+    let port = map.take("local_bind_port");
+    let local_bind_port = port.as_ref().and_then(|item| item.integer(0..=u16::MAX));
+    // A port that cannot be read was meant to be one.
+    let meant = port.is_some_and(|item| !item.is_empty()) && local_bind_port.is_none();
     let upstream = Upstream {
         place: map.place().clone(),
         destination_peer: map.name("destination_peer"),
         datacenter: map.name("datacenter"),
         local_bind_address: map.take("local_bind_address").and_then(|item| address(&item)),
-        local_bind_port: map.integer("local_bind_port", 0..=u16::MAX).filter(|port| *port != 0),
+        local_bind_port: local_bind_port.filter(|port| *port != 0),
         local_bind_socket_path: map.take("local_bind_socket_path").and_then(|item| item.path()),
         local_bind_socket_mode: map.take("local_bind_socket_mode").and_then(|item| mode(&item)),
         config: UpstreamConfig {
@@ -78,43 +93,41 @@ fn read(mut map: Fields<'_>, i: usize, transparent: bool) -> Option<Upstream> {
         },
     };
     enterprise(&mut map, &["destination_namespace", "destination_partition"], "");
-    if kind == Some("prepared_query") {
-        map.item.warn(format!("upstreams[{i}] is a prepared query, which has no effect here"));
+    if kind.as_deref() == Some("prepared_query") {
+        map.item.warn("is a prepared query, which has no effect here");
         map.finish();
         return None;
     }
-    check(&map, &upstream, i, transparent);
+    check(&map, &upstream, transparent || meant);
     map.finish();
     Some(upstream)
 }
 
-fn destination_name(map: &mut Fields<'_>, i: usize) -> Option<ServiceName> {
-    let item = map.take("destination_name").filter(|item| !item.is_empty());
-    match &item {
-        None => map.item.error(format!("upstreams[{i}]: destination_name is required")),
-        Some(item) if item.string().as_deref() == Some("*") => {
-            item.error(format!("upstreams[{i}]: destination_name cannot be a wildcard"));
-            return None;
-        }
-        Some(_) => {}
+fn destination_name(map: &mut Fields<'_>) -> Option<ServiceName> {
+    let Some(item) = map.take("destination_name").filter(|item| !item.is_empty()) else {
+        map.item.error("upstream destination name cannot be empty");
+        return None;
+    };
+    if item.string().as_deref() == Some("*") {
+        item.error("upstream destination name cannot be a wildcard");
+        return None;
     }
-    item?.name()
+    item.name()
 }
 
-fn check(map: &Fields<'_>, upstream: &Upstream, i: usize, transparent: bool) {
+/// `unbound`: whether there is no need for a listener, as in a transparent proxy.
+fn check(map: &Fields<'_>, upstream: &Upstream, unbound: bool) {
     if upstream.destination_peer.is_some() && upstream.datacenter.is_some() {
-        map.item.error(format!("upstreams[{i}]: destination_peer cannot be set with datacenter"));
+        map.item.error("upstream cannot specify both destination peer and datacenter");
     }
     match (upstream.local_bind_port, &upstream.local_bind_socket_path) {
         (Some(_), Some(_)) => {
-            map.item.error(format!(
-                "upstreams[{i}]: only one of local_bind_port and local_bind_socket_path can be set"
-            ));
+            let message =
+                "only one of upstream local bind port or local socket path can be defined and nonzero";
+            map.item.error(message);
         }
-        (None, None) if !transparent => {
-            map.item.error(format!(
-                "upstreams[{i}]: local_bind_port or local_bind_socket_path must be set and nonzero"
-            ));
+        (None, None) if !unbound => {
+            map.item.error("upstream local bind port or local socket path must be defined and nonzero");
         }
         _ => {}
     }
