@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Serialize;
+
+use super::resolver::FailoverPolicy;
 use super::{MeshGatewayMode, Protocol};
 use crate::name::{PeerName, ServiceName};
 use crate::problem::Place;
 
 /// `service-defaults`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceDefaults {
     /// Where it was read.
     pub place: Place,
@@ -35,12 +38,14 @@ pub struct ServiceDefaults {
     pub expose: Expose,
     /// `RateLimits.InstanceLevel`
     pub rate_limits: Option<RateLimits>,
+    /// Shown in the chain; without effect here.
+    pub envoy_extensions: Vec<EnvoyExtension>,
     /// Free-form.
     pub meta: BTreeMap<String, String>,
 }
 
 /// `UpstreamConfig`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpstreamOverrides {
     /// For all upstreams.
     pub defaults: UpstreamConfig,
@@ -94,7 +99,7 @@ pub struct PassiveHealthCheck {
 }
 
 /// `proxy-defaults`, named `global`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProxyDefaults {
     /// Where it was read.
     pub place: Place,
@@ -120,8 +125,28 @@ pub struct ProxyDefaults {
     pub expose: Expose,
     /// Default off.
     pub access_logs: AccessLogs,
+    /// For failovers without one of their own.
+    pub failover_policy: Option<FailoverPolicy>,
+    /// Shown in the chain; without effect here.
+    pub envoy_extensions: Vec<EnvoyExtension>,
     /// Free-form.
     pub meta: BTreeMap<String, String>,
+}
+
+/// One of `EnvoyExtensions[]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EnvoyExtension {
+    /// Such as `builtin/lua`.
+    pub name: String,
+    /// Whether Consul would refuse a proxy that it cannot apply it to.
+    pub required: bool,
+    /// Opaque.
+    pub arguments: serde_json::Value,
+    /// A constraint.
+    pub consul_version: String,
+    /// A constraint.
+    pub envoy_version: String,
 }
 
 /// `Expose`: what an application serves past the mesh, in plain text.

@@ -1,15 +1,19 @@
 //! `exported-services`: what other clusters may use.
 
+use std::collections::BTreeMap;
+
 use crate::name::{PeerName, ServiceName};
 use crate::problem::Place;
 
 /// `exported-services`, named `default` after its partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExportedServices {
     /// Where it was read.
     pub place: Place,
     /// What to whom.
     pub services: Vec<ExportedService>,
+    /// Free-form.
+    pub meta: BTreeMap<String, String>,
 }
 
 /// One of `Services[]`.

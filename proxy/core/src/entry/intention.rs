@@ -1,24 +1,28 @@
 //! `service-intentions`: who may call a service.
 
+use std::collections::BTreeMap;
+
 use super::router::HttpMatch;
 use crate::name::PeerName;
 use crate::problem::Place;
 
 /// `service-intentions` of one destination.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServiceIntentions {
     /// Where it was read.
     pub place: Place,
     /// The destination; `*` is any.
     pub name: String,
-    /// In the order written; precedence is by exactness, not by this order.
+    /// By precedence: sources with a name before `*`, else in the order written.
     pub sources: Vec<Source>,
     /// What every request must prove, besides who its caller is.
     pub jwt: Option<JwtRequirement>,
+    /// Free-form.
+    pub meta: BTreeMap<String, String>,
 }
 
 /// One of `Sources[]`: `Action` or `Permissions`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Source {
     /// The calling service; `*` is any.
     pub name: String,
@@ -40,7 +44,7 @@ pub enum Action {
 }
 
 /// One of `Permissions[]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Permission {
     /// What a matching request gets.
     pub action: Action,

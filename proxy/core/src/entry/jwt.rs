@@ -1,12 +1,13 @@
 //! `jwt-provider`: who issues the tokens that intentions ask for, and how they are known.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::problem::Place;
 
 /// `jwt-provider`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JwtProvider {
     /// Where it was read.
     pub place: Place,
@@ -23,7 +24,9 @@ pub struct JwtProvider {
     /// `Forwarding`
     pub forwarding: Option<JwtForwarding>,
     /// `ClockSkewSeconds`, default 30 s.
-    pub clock_skew: Option<Duration>,
+    pub clock_skew: Duration,
+    /// Free-form.
+    pub meta: BTreeMap<String, String>,
 }
 
 /// `JSONWebKeySet`: exactly one.

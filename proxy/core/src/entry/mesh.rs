@@ -1,9 +1,11 @@
 //! `mesh`: what holds for the whole cluster.
 
+use std::collections::BTreeMap;
+
 use crate::problem::Place;
 
 /// `mesh`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mesh {
     /// Where it was read.
     pub place: Place,
@@ -17,6 +19,8 @@ pub struct Mesh {
     pub sanitize_x_forwarded_client_cert: bool,
     /// `HTTP.Incoming.RequestNormalization`
     pub normalization: RequestNormalization,
+    /// Free-form.
+    pub meta: BTreeMap<String, String>,
 }
 
 /// `HTTP.Incoming.RequestNormalization`; texts as written.

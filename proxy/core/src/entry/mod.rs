@@ -13,14 +13,15 @@ pub(crate) mod read;
 mod registration;
 mod resolver;
 mod router;
+mod sameness;
 mod splitter;
 
 use std::collections::BTreeMap;
 
 pub use agent::{AgentSettings, CaConfig};
 pub use defaults::{
-    AccessLogs, Expose, ExposePath, Limits, PassiveHealthCheck, ProxyDefaults, RateLimitRoute, RateLimits,
-    ServiceDefaults, UpstreamConfig, UpstreamOverrides,
+    AccessLogs, EnvoyExtension, Expose, ExposePath, Limits, PassiveHealthCheck, ProxyDefaults,
+    RateLimitRoute, RateLimits, ServiceDefaults, UpstreamConfig, UpstreamOverrides,
 };
 pub use exported::{Consumer, ExportedService, ExportedServices};
 pub use intention::{Action, JwtProviderRequirement, JwtRequirement, Permission, ServiceIntentions, Source};
@@ -28,13 +29,14 @@ pub use jwt::{JwtForwarding, JwtKeys, JwtLocation, JwtProvider};
 pub use mesh::{Mesh, RequestNormalization, TlsDirection};
 pub use registration::{Check, HealthStatus, Kind, Proxy, Registration, Upstream};
 pub use resolver::{
-    CookieConfig, Failover, FailoverTarget, HashPolicy, LeastRequestConfig, LoadBalancer, Redirect,
-    RingHashConfig, ServiceResolver, Subset,
+    CookieConfig, Failover, FailoverPolicy, FailoverTarget, HashPolicy, LeastRequestConfig, LoadBalancer,
+    Redirect, RingHashConfig, ServiceResolver, Subset,
 };
 pub use router::DEFAULT_REQUEST_TIMEOUT;
 pub use router::{
     Destination, HeaderMatch, HeaderModifiers, HttpMatch, QueryParamMatch, Route, RouteMatch, ServiceRouter,
 };
+pub use sameness::{SamenessGroup, SamenessMember};
 use serde::Serialize;
 pub use splitter::{ServiceSplitter, Split};
 
@@ -61,6 +63,8 @@ pub struct EntrySet {
     pub intentions: BTreeMap<String, ServiceIntentions>,
     /// `jwt-provider`
     pub jwt_providers: BTreeMap<String, JwtProvider>,
+    /// `sameness-group`
+    pub sameness_groups: BTreeMap<String, SamenessGroup>,
 }
 
 impl EntrySet {

@@ -9,7 +9,7 @@ use crate::name::{Datacenter, PeerName, ServiceName, SubsetName};
 use crate::problem::Place;
 
 /// `service-resolver`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServiceResolver {
     /// Where it was read.
     pub place: Place,
@@ -71,6 +71,20 @@ pub struct Failover {
     pub datacenters: Vec<Datacenter>,
     /// In order; excludes the rest.
     pub targets: Vec<FailoverTarget>,
+    /// Shown in the chain; Enterprise would order the targets by it.
+    pub policy: Option<FailoverPolicy>,
+}
+
+/// `Policy` of a failover, and `FailoverPolicy` of `proxy-defaults` for those that have none.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FailoverPolicy {
+    /// `sequential` (default) or `order-by-locality`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
+    /// In order of preference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
 }
 
 /// One of `Failover[].Targets[]`.

@@ -10,7 +10,7 @@ use crate::name::{Datacenter, PeerName, ServiceName, SubsetName};
 use crate::problem::Place;
 
 /// `service-router`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServiceRouter {
     /// Where it was read.
     pub place: Place,

@@ -9,7 +9,7 @@ use crate::name::{Datacenter, PeerName, ServiceName, SubsetName};
 use crate::problem::Place;
 
 /// `service-splitter`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServiceSplitter {
     /// Where it was read.
     pub place: Place,

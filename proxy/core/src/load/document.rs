@@ -84,7 +84,6 @@ impl<'a> Reader<'a> {
             }
             return;
         };
-        fields.weakly();
         match KINDS.into_iter().find(|kind| *kind == text) {
             Some(kind) => {
                 let head = Head { kind, place: item.place().clone(), name: fields.take("Name") };
@@ -170,5 +169,5 @@ fn unknown_kind(item: &Item<'_>, text: &str) {
         return item.error(format!("{text:?} is a kind of registration, which stands in a `service` block"));
     }
     let hint = nearest(text, KINDS).map(|it| format!(", did you mean {it:?}?")).unwrap_or_default();
-    item.error(format!("invalid config entry kind: {text:?}{hint}"));
+    item.error(format!("invalid config entry kind: {text}{hint}"));
 }

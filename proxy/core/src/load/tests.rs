@@ -3,6 +3,7 @@
 mod faults;
 mod forms;
 mod kinds;
+mod refusals;
 mod registration_faults;
 mod registrations;
 

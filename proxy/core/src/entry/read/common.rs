@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::Fields;
 use super::item::Item;
-use crate::entry::{HeaderMatch, HeaderModifiers, HttpMatch, MeshGatewayMode, Protocol, QueryParamMatch};
+use crate::entry::{
+    FailoverPolicy, HeaderMatch, HeaderModifiers, HttpMatch, MeshGatewayMode, Protocol, QueryParamMatch,
+};
 
 /// `Meta`, within Consul's bounds.
 pub(super) fn meta(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
@@ -24,15 +26,27 @@ pub(super) fn meta(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
     meta
 }
 
-/// Namespaces and partitions: the community edition has one of each, `default`.
+/// `Namespace` and `Partition` where Consul's community edition has no such field: it has one of each, `default`.
+pub(super) fn only_default(fields: &mut Fields<'_>) {
+    if let Some(item) = other_than_default(fields, "Namespace") {
+        item.error(format!("invalid config key {:?}, namespaces are a consul enterprise feature", item.path));
+    }
+    if let Some(item) = other_than_default(fields, "Partition") {
+        item.error("Setting Partition requires Consul Enterprise");
+    }
+}
+
+/// Namespaces and partitions in fields that the community edition knows and refuses.
 pub(super) fn enterprise(fields: &mut Fields<'_>, names: &[&'static str], prefix: &str) {
     for name in names {
-        if let Some(item) = fields.take(name)
-            && item.string().is_some_and(|text| text != "default")
-        {
+        if let Some(item) = other_than_default(fields, name) {
             item.error(format!("{prefix}Setting {name} requires Consul Enterprise"));
         }
     }
+}
+
+fn other_than_default<'a>(fields: &mut Fields<'a>, name: &'static str) -> Option<Item<'a>> {
+    fields.take(name).filter(|item| item.string().is_some_and(|text| text != "default"))
 }
 
 /// What only Consul Enterprise has: refused however it is set.
@@ -44,10 +58,32 @@ pub(super) fn enterprise_only(fields: &mut Fields<'_>, name: &'static str, prefi
     }
 }
 
+/// `PrioritizeByLocality { Mode }`, which the community edition refuses unless it says nothing.
+pub(super) fn no_locality(fields: &mut Fields<'_>) {
+    let Some(mut map) = fields.map("PrioritizeByLocality") else { return };
+    if let Some(item) = map.take("Mode").filter(|item| item.string().is_some()) {
+        item.error("Prioritize-by-locality requires Consul Enterprise");
+    }
+    map.finish();
+}
+
+/// `Policy` of a failover, `FailoverPolicy` of `proxy-defaults`. `mode_given` judges a `Mode`, which has no effect in
+/// the community edition.
+pub(super) fn failover_policy(mut map: Fields<'_>, mode_given: impl FnMut(&Item<'_>)) -> FailoverPolicy {
+    let item = map.take("Mode").filter(|item| !item.is_empty());
+    item.iter().for_each(mode_given);
+    let mode = item.and_then(|item| item.string()).unwrap_or_default();
+    let policy = FailoverPolicy { mode, regions: map.strings("Regions") };
+    map.finish();
+    policy
+}
+
 /// `MeshGateway { Mode }`.
 pub(super) fn mesh_gateway(fields: &mut Fields<'_>, name: &'static str) -> MeshGatewayMode {
     let Some(mut map) = fields.map(name) else { return MeshGatewayMode::Default };
-    let mode = map.take("Mode").and_then(|item| item.word(&["none", "local", "remote"]));
+    let known = ["none", "local", "remote"];
+    let fault = |text: &str| format!("Invalid Mesh Gateway Mode: {text:?}");
+    let mode = map.take("Mode").and_then(|item| item.word_exactly(&known, fault));
     map.finish();
     match mode {
         Some("none") => MeshGatewayMode::None,
@@ -69,6 +105,12 @@ pub(super) fn protocol(item: &Item<'_>) -> Option<Protocol> {
     found
 }
 
+/// How connections are spread over a proxy's threads; this one balances them whatever is said.
+pub(super) fn balance(fields: &mut Fields<'_>, name: &'static str, fault: &str) {
+    let fault = |text: &str| format!("{fault}: {text}");
+    fields.take(name).and_then(|item| item.word_exactly(&["exact_balance"], fault));
+}
+
 /// `RequestHeaders`, `ResponseHeaders`.
 pub(super) fn header_modifiers(fields: &mut Fields<'_>, name: &'static str) -> Option<HeaderModifiers> {
     let mut map = fields.map(name)?;
@@ -78,27 +120,50 @@ pub(super) fn header_modifiers(fields: &mut Fields<'_>, name: &'static str) -> O
     (modifiers != HeaderModifiers::default()).then_some(modifiers)
 }
 
-/// Which of the fields that only routers or only intentions know are allowed.
-#[derive(Clone, Copy, PartialEq)]
+/// Whose match is read: which fields it has, and how Consul's messages begin.
+#[derive(Clone, Copy)]
 pub(super) enum Matcher {
-    Router,
-    Intention,
+    /// `Match.HTTP` of the route of that number.
+    Route(usize),
+    /// `HTTP` of a permission: the numbers of its source and its own.
+    Permission(usize, usize),
 }
 
-/// `Match.HTTP` of a router and `HTTP` of a permission; `owner` begins Consul's messages (`Route[0] `).
-pub(super) fn http_match(mut fields: Fields<'_>, owner: &str, matcher: Matcher) -> HttpMatch {
+impl Matcher {
+    fn is_route(self) -> bool {
+        matches!(self, Self::Route(_))
+    }
+
+    /// What a message about the whole match begins with.
+    pub(super) fn whole(self) -> String {
+        match self {
+            Self::Route(i) => format!("Route[{i}]"),
+            Self::Permission(i, j) => format!("Sources[{i}].Permissions[{j}].HTTP"),
+        }
+    }
+
+    /// What a message about the field of that name begins with.
+    fn field(self, name: &str) -> String {
+        let between = if self.is_route() { " " } else { "." };
+        format!("{}{between}{name}", self.whole())
+    }
+}
+
+/// `Match.HTTP` of a router and `HTTP` of a permission.
+pub(super) fn http_match(mut fields: Fields<'_>, matcher: Matcher) -> HttpMatch {
     let mut paths = 0;
     let mut path = |fields: &mut Fields<'_>, name: &'static str, rooted: bool| {
         let item = fields.take(name)?;
         let text = item.string()?;
         paths += 1;
         if paths == 2 {
+            let whole = matcher.whole();
             item.error(format!(
-                "{owner}should only contain at most one of PathExact, PathPrefix, or PathRegex"
+                "{whole} should only contain at most one of PathExact, PathPrefix, or PathRegex"
             ));
         }
         if rooted && !text.starts_with('/') {
-            item.error(format!("{owner}{name} doesn't start with '/': {text:?}"));
+            item.error(format!("{} doesn't start with '/': {text:?}", matcher.field(name)));
         }
         if !rooted {
             regex(&item, &text);
@@ -109,23 +174,23 @@ pub(super) fn http_match(mut fields: Fields<'_>, owner: &str, matcher: Matcher) 
     let path_prefix = path(&mut fields, "PathPrefix", true);
     let path_regex = path(&mut fields, "PathRegex", false);
     let headers = fields.maps("Header").into_iter().enumerate();
-    let header =
-        headers.map(|(i, map)| header_match(map, &format!("{owner}Header[{i}] "), matcher)).collect();
+    let header = headers.map(|(i, map)| header_match(map, i, matcher)).collect();
     let mut read = HttpMatch { path_exact, path_prefix, path_regex, header, ..HttpMatch::default() };
-    if matcher == Matcher::Router {
+    if matcher.is_route() {
         read.case_insensitive = fields.flag("CaseInsensitive");
         let params = fields.maps("QueryParam").into_iter().enumerate();
-        read.query_param =
-            params.map(|(i, map)| query_match(map, &format!("{owner}QueryParam[{i}] "))).collect();
+        let owner = |i| matcher.field(&format!("QueryParam[{i}]"));
+        read.query_param = params.map(|(i, map)| query_match(map, &owner(i))).collect();
     }
     if let Some(item) = fields.take("Methods") {
-        read.methods = methods(&item, owner);
+        read.methods = methods(&item, &matcher.field("Methods"));
     }
     fields.finish();
     read
 }
 
-fn header_match(mut map: Fields<'_>, owner: &str, matcher: Matcher) -> HeaderMatch {
+fn header_match(mut map: Fields<'_>, i: usize, matcher: Matcher) -> HeaderMatch {
+    let owner = matcher.field(&format!("Header[{i}]"));
     let mut read = HeaderMatch {
         name: map.string("Name").unwrap_or_default(),
         present: map.flag("Present"),
@@ -136,21 +201,26 @@ fn header_match(mut map: Fields<'_>, owner: &str, matcher: Matcher) -> HeaderMat
         ..HeaderMatch::default()
     };
     read.regex = map.take("Regex").and_then(|item| item.string().inspect(|text| regex(&item, text)));
-    if matcher == Matcher::Intention {
+    if !matcher.is_route() {
         read.contains = map.string("Contains");
         read.ignore_case = map.flag("IgnoreCase");
     }
     if read.name.is_empty() {
-        map.item.error(format!("{owner}missing required Name field"));
+        map.item.error(format!("{owner} missing required Name field"));
     }
     let texts = [&read.exact, &read.prefix, &read.suffix, &read.contains, &read.regex];
     let criteria = usize::from(read.present) + texts.iter().filter(|text| text.is_some()).count();
     if criteria != 1 {
         let known = match matcher {
-            Matcher::Router => "Present, Exact, Prefix, Suffix, or Regex",
-            Matcher::Intention => "Present, Exact, Prefix, Suffix, Contains, or Regex",
+            Matcher::Route(_) => "Present, Exact, Prefix, Suffix, or Regex",
+            Matcher::Permission(..) => "Present, Exact, Prefix, Suffix, Contains, or Regex",
         };
-        map.item.error(format!("{owner}should only contain one of {known}"));
+        map.item.error(format!("{owner} should only contain one of {known}"));
+    }
+    if read.ignore_case && (read.present || read.regex.is_some()) {
+        map.item.error(format!(
+            "{owner} should set one of Exact, Prefix, Suffix, or Contains when using IgnoreCase"
+        ));
     }
     map.finish();
     read
@@ -164,11 +234,11 @@ fn query_match(mut map: Fields<'_>, owner: &str) -> QueryParamMatch {
         regex: map.take("Regex").and_then(|item| item.string().inspect(|text| regex(&item, text))),
     };
     if read.name.is_empty() {
-        map.item.error(format!("{owner}missing required Name field"));
+        map.item.error(format!("{owner} missing required Name field"));
     }
-    if usize::from(read.present) + usize::from(read.exact.is_some()) + usize::from(read.regex.is_some()) != 1
-    {
-        map.item.error(format!("{owner}should only contain one of Present, Exact, or Regex"));
+    let texts = [&read.exact, &read.regex];
+    if usize::from(read.present) + texts.iter().filter(|text| text.is_some()).count() != 1 {
+        map.item.error(format!("{owner} should only contain one of Present, Exact, or Regex"));
     }
     map.finish();
     read
@@ -182,9 +252,9 @@ fn methods(item: &Item<'_>, owner: &str) -> Vec<String> {
         let Some(text) = item.string() else { continue };
         let method = text.to_ascii_uppercase();
         if !KNOWN.contains(&method.as_str()) {
-            item.error(format!("{owner}Methods contains an invalid method {text:?}"));
+            item.error(format!("{owner} contains an invalid method {method:?}"));
         } else if !seen.insert(method.clone()) {
-            item.error(format!("{owner}Methods contains {method:?} more than once"));
+            item.error(format!("{owner} contains {method:?} more than once"));
         }
         methods.push(method);
     }

@@ -1,36 +1,47 @@
 //! `service-defaults`, `proxy-defaults`, and what they share with a registration's `proxy`.
 
-use super::Head;
-use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+mod config;
+mod extensions;
+mod upstream;
 
-use super::common::{addresses, enterprise, enterprise_only, mesh_gateway, meta, protocol};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+pub(super) use config::proxy_config;
+pub(super) use upstream::config as upstream_config;
+
+use super::Head;
+use super::common::{balance, failover_policy, mesh_gateway, meta, no_locality, protocol};
 use super::fields::Fields;
 use super::item::Item;
 use crate::entry::{
-    AccessLogs, Expose, ExposePath, Limits, PassiveHealthCheck, Protocol, ProxyDefaults, RateLimitRoute,
-    RateLimits, ServiceDefaults, UpstreamConfig, UpstreamOverrides,
+    AccessLogs, Expose, ExposePath, ProxyDefaults, RateLimitRoute, RateLimits, ServiceDefaults,
 };
 use crate::name::ServiceName;
-use crate::problem::Problem;
 
-const EXTENSIONS: &str = "Envoy's extensions have no effect here";
 const ESCAPE_HATCH: &str = "Envoy's own configuration has no effect here";
 const TRANSPARENT: &str = "transparent proxies have no effect here: upstreams are listed";
+const PERMISSIVE: &str = "has no effect here: inbound connections without mutual TLS are refused";
 
 pub(super) fn service(head: &Head<'_>, mut fields: Fields<'_>) -> Option<(ServiceName, ServiceDefaults)> {
-    let name = match head.text(&fields).as_deref() {
-        Some("*") => {
-            fields.item.sink.push(Problem::error(
-                &head.place,
-                "Name",
-                "wildcard name (\"*\") is not supported: proxy-defaults hold for all services",
-            ));
+    let name = match (head.text(&fields).as_deref(), &head.name) {
+        (Some("*"), Some(item)) => {
+            item.error(
+                "service-defaults name must be the name of a service, and not a wildcard: proxy-defaults hold for all",
+            );
             None
         }
-        _ => head.name.as_ref().and_then(Item::name::<ServiceName>),
+        (_, item) => item.as_ref().and_then(Item::name::<ServiceName>),
     };
     let transparent = transparent_proxy(&mut fields);
+    let upstream_config = fields.take("UpstreamConfig");
+    if let Some(item) = fields.take("Destination") {
+        if upstream_config.as_ref().is_some_and(|item| item.fields().is_some()) {
+            item.error("UpstreamConfig and Destination are mutually exclusive for service defaults");
+        }
+        item.fields().into_iter().for_each(destination);
+    }
+    let upstreams = upstream_config.and_then(|item| item.fields());
     let read = ServiceDefaults {
         place: head.place.clone(),
         name: name.clone(),
@@ -38,35 +49,33 @@ pub(super) fn service(head: &Head<'_>, mut fields: Fields<'_>) -> Option<(Servic
         mesh_gateway: mesh_gateway(&mut fields, "MeshGateway"),
         external_sni: fields.string("ExternalSNI"),
         dialed_directly: transparent,
-        upstream_config: upstream_overrides(&mut fields),
+        upstream_config: upstreams.map(upstream::overrides).unwrap_or_default(),
         max_inbound_connections: fields.integer("MaxInboundConnections", 0..=u32::MAX).unwrap_or_default(),
         local_connect_timeout: fields.millis("LocalConnectTimeoutMs").filter(|it| !it.is_zero()),
         local_request_timeout: fields.millis("LocalRequestTimeoutMs").filter(|it| !it.is_zero()),
         expose: expose(&mut fields),
         rate_limits: rate_limits(&mut fields),
+        envoy_extensions: extensions::read(&mut fields),
         meta: meta(&mut fields),
     };
-    fields.take("BalanceInboundConnections").and_then(|item| item.word(&["exact_balance"]));
-    if let Some(mut destination) = fields.map("Destination") {
-        destination.item.warn("destinations outside the mesh need a terminating gateway; has no effect here");
-        destination.strings("Addresses");
-        destination.integer("Port", 0..=u16::MAX);
-        destination.ignore(&["Address"]);
-        destination.finish();
-    }
-    extensions(&mut fields);
+    let fault = "invalid value for balance_inbound_connections";
+    balance(&mut fields, "BalanceInboundConnections", fault);
+    // Newer than 1.21; a file that has it is still one to read.
+    fields.unused(&["MaxRequestHeadersKB"], "has no effect here: a head has a fixed limit");
     fields.finish();
     Some((name?, read))
 }
 
 pub(super) fn proxy(head: &Head<'_>, mut fields: Fields<'_>) -> ProxyDefaults {
-    if let Some(name) = head.text(&fields).filter(|name| name != "global")
-        && let Some(item) = &head.name
+    // There is one, so it need not be named.
+    if let Some(item) = &head.name
+        && let Some(name) = item.string().filter(|name| name != "global")
     {
         item.error(format!("invalid name ({name:?}), only \"global\" is supported"));
     }
     let dialed_directly = transparent_proxy(&mut fields);
     let config = fields.take("Config").and_then(|item| item.fields()).map(proxy_config).unwrap_or_default();
+    let policy = fields.map("FailoverPolicy").map(|map| failover_policy(map, sequential));
     let read = ProxyDefaults {
         place: head.place.clone(),
         protocol: config.protocol,
@@ -80,36 +89,78 @@ pub(super) fn proxy(head: &Head<'_>, mut fields: Fields<'_>) -> ProxyDefaults {
         stats_bind_addr: config.stats_bind_addr,
         expose: expose(&mut fields),
         access_logs: access_logs(&mut fields),
+        failover_policy: policy,
+        envoy_extensions: extensions::read(&mut fields),
         meta: meta(&mut fields),
     };
-    enterprise_only(&mut fields, "FailoverPolicy", "");
-    enterprise_only(&mut fields, "PrioritizeByLocality", "");
-    extensions(&mut fields);
+    no_locality(&mut fields);
     fields.finish();
     read
 }
 
-fn extensions(fields: &mut Fields<'_>) {
-    fields.unused(&["EnvoyExtensions"], EXTENSIONS);
+/// The community edition takes either mode and always goes by the order written.
+fn sequential(mode: &Item<'_>) {
+    let fault =
+        |_: &str| "Failover-policy mode must be one of '', 'sequential', or 'order-by-locality'".to_owned();
+    if mode.word_exactly(&["sequential", "order-by-locality"], fault) == Some("order-by-locality") {
+        mode.warn("requires Consul Enterprise and has no effect here: targets are tried in order");
+    }
 }
 
 /// `Mode`, `MutualTLSMode` and `TransparentProxy`; whether instances are dialed directly.
 pub(super) fn transparent_proxy(fields: &mut Fields<'_>) -> bool {
-    if let Some(item) = fields.take("Mode")
-        && item.word(&["direct", "transparent"]) == Some("transparent")
-    {
-        item.warn(TRANSPARENT);
+    if let Some(item) = fields.take("Mode") {
+        let fault = |text: &str| format!("Invalid Proxy Mode: {text:?}");
+        if item.word_exactly(&["direct", "transparent"], fault) == Some("transparent") {
+            item.warn(TRANSPARENT);
+        }
     }
-    if let Some(item) = fields.take("MutualTLSMode")
-        && item.word(&["strict", "permissive"]) == Some("permissive")
-    {
-        item.warn("has no effect here: inbound connections without mutual TLS are refused");
+    if let Some(item) = fields.take("MutualTLSMode") {
+        let fault = |text: &str| {
+            format!("Invalid MutualTLSMode {text:?}. Must be one of \"\", \"strict\", or \"permissive\".")
+        };
+        if item.word_exactly(&["strict", "permissive"], fault) == Some("permissive") {
+            item.warn(PERMISSIVE);
+        }
     }
     let Some(mut map) = fields.map("TransparentProxy") else { return false };
     map.integer("OutboundListenerPort", 0..=u16::MAX);
     let dialed_directly = map.flag("DialedDirectly");
     map.finish();
     dialed_directly
+}
+
+/// `Destination`: a name for hosts outside the mesh.
+fn destination(mut map: Fields<'_>) {
+    map.item.warn("destinations outside the mesh need a terminating gateway; has no effect here");
+    let items = map.take("Addresses").map(|item| item.list()).unwrap_or_default();
+    if items.is_empty() {
+        map.item.error("Destination must contain at least one valid address");
+    }
+    let mut seen = BTreeSet::new();
+    for item in items {
+        let text = item.string().unwrap_or_default();
+        if !is_host(&text) {
+            item.error(format!(
+                "Destination address '{text}' is invalid Could not validate address {text} as an IP or Hostname"
+            ));
+        } else if !seen.insert(text.clone()) {
+            item.error(format!("Duplicate address '{text}' is not allowed"));
+        }
+    }
+    let item = map.take("Port");
+    let port: i64 = item.as_ref().and_then(|item| item.integer(i64::MIN..=i64::MAX)).unwrap_or_default();
+    if !(1..=65_535).contains(&port) {
+        item.as_ref().unwrap_or(&map.item).error(format!("Invalid Port number {port}"));
+    }
+    map.finish();
+}
+
+/// Whether `text` is an IP address or could be a DNS name, whose labels may hold nearly anything.
+fn is_host(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let labels = || name.split('.').all(|label| (1..=63).contains(&label.len()) && !label.contains('*'));
+    text.parse::<IpAddr>().is_ok() || (name.len() <= 253 && labels())
 }
 
 /// `Expose { Checks, Paths }`.
@@ -133,73 +184,6 @@ pub(super) fn expose(fields: &mut Fields<'_>) -> Expose {
     let paths = map.maps("Paths").into_iter().map(path).collect();
     map.finish();
     Expose { checks, paths }
-}
-
-fn upstream_overrides(fields: &mut Fields<'_>) -> UpstreamOverrides {
-    let Some(mut map) = fields.map("UpstreamConfig") else { return UpstreamOverrides::default() };
-    let defaults = map.map("Defaults").map(|mut map| {
-        if map.take("Name").is_some_and(|item| !item.is_empty()) {
-            map.item.error("UpstreamConfig.Defaults must not have a Name");
-        }
-        let config = upstream_config(&mut map);
-        map.finish();
-        config
-    });
-    let mut seen = HashSet::new();
-    let mut overrides = Vec::new();
-    for mut map in map.maps("Overrides") {
-        let name: Option<ServiceName> = map.name("Name");
-        if name.is_none() {
-            map.item.error("Name is required");
-        }
-        enterprise(&mut map, &["Namespace", "Partition"], "");
-        let config = UpstreamConfig { name, peer: map.name("Peer"), ..upstream_config(&mut map) };
-        if config.name.is_some() && !seen.insert((config.name.clone(), config.peer.clone())) {
-            map.item.error("overrides the same upstream again");
-        }
-        overrides.push(config);
-        map.finish();
-    }
-    map.finish();
-    UpstreamOverrides { defaults: defaults.unwrap_or_default(), overrides }
-}
-
-/// What `UpstreamConfig` and a registered upstream's `config` have in common; the caller names what is left.
-pub(super) fn upstream_config(map: &mut Fields<'_>) -> UpstreamConfig {
-    let read = UpstreamConfig {
-        name: None,
-        peer: None,
-        protocol: map.take("Protocol").and_then(|item| protocol(&item)),
-        connect_timeout: map.millis("ConnectTimeoutMs").filter(|it| !it.is_zero()),
-        mesh_gateway: mesh_gateway(map, "MeshGateway"),
-        limits: map.map("Limits").map(limits).unwrap_or_default(),
-        passive_health_check: map.map("PassiveHealthCheck").map(passive_health_check),
-    };
-    map.take("BalanceOutboundConnections").and_then(|item| item.word(&["exact_balance"]));
-    map.unused(&["EnvoyListenerJSON", "EnvoyClusterJSON"], ESCAPE_HATCH);
-    read
-}
-
-fn limits(mut map: Fields<'_>) -> Limits {
-    let limits = Limits {
-        max_connections: map.integer("MaxConnections", 0..=u32::MAX),
-        max_pending_requests: map.integer("MaxPendingRequests", 0..=u32::MAX),
-        max_concurrent_requests: map.integer("MaxConcurrentRequests", 0..=u32::MAX),
-    };
-    map.finish();
-    limits
-}
-
-fn passive_health_check(mut map: Fields<'_>) -> PassiveHealthCheck {
-    let check = PassiveHealthCheck {
-        interval: map.timeout("Interval").filter(|it| !it.is_zero()),
-        max_failures: map.integer("MaxFailures", 0..=u32::MAX),
-        enforcing_consecutive_5xx: map.integer("EnforcingConsecutive5xx", 0..=100),
-        max_ejection_percent: map.integer("MaxEjectionPercent", 0..=100),
-        base_ejection_time: map.timeout("BaseEjectionTime").filter(|it| !it.is_zero()),
-    };
-    map.finish();
-    check
 }
 
 fn rate_limits(fields: &mut Fields<'_>) -> Option<RateLimits> {
@@ -230,69 +214,30 @@ fn rate_limits(fields: &mut Fields<'_>) -> Option<RateLimits> {
 
 pub(super) fn access_logs(fields: &mut Fields<'_>) -> AccessLogs {
     let Some(mut map) = fields.map("AccessLogs") else { return AccessLogs::default() };
+    let fault = |text: &str| format!("invalid access log type: {text}");
+    let kind = map.take("Type").and_then(|item| item.word_exactly(&["stdout", "stderr", "file"], fault));
+    let json = map.take("JSONFormat");
     let logs = AccessLogs {
         enabled: map.flag("Enabled"),
         disable_listener_logs: map.flag("DisableListenerLogs"),
-        kind: map.take("Type").and_then(|item| item.word(&["stdout", "stderr", "file"])).map(str::to_owned),
+        kind: kind.map(str::to_owned),
         path: map.take("Path").and_then(|item| item.path()),
-        json_format: map.string("JSONFormat"),
+        json_format: json.as_ref().and_then(|item| item.string()),
         text_format: map.string("TextFormat"),
     };
     if logs.json_format.is_some() && logs.text_format.is_some() {
-        map.item.error("AccessLogs: only one of JSONFormat and TextFormat can be set");
+        map.item.error("cannot specify both access log JSONFormat and TextFormat");
     }
-    match (logs.kind.as_deref(), &logs.path) {
-        (Some("file"), None) => map.item.error("AccessLogs: Path is required with the type \"file\""),
+    match (kind, &logs.path) {
+        (Some("file"), None) => map.item.error("path must be specified when using file type access logs"),
         (Some("file"), Some(_)) | (_, None) => {}
-        (_, Some(_)) => map.item.error("AccessLogs: Path is only valid with the type \"file\""),
+        (_, Some(_)) => map.item.error("path is only valid for file type access logs"),
+    }
+    if let (Some(item), Some(text)) = (&json, &logs.json_format)
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
+    {
+        item.error(format!("invalid access log json for JSON format: {error}"));
     }
     map.finish();
     logs
-}
-
-/// What is read of the opaque `config` of a proxy, for one in its registration and for all in `proxy-defaults`.
-#[derive(Default)]
-pub(super) struct ProxyConfig {
-    pub(super) protocol: Option<Protocol>,
-    pub(super) local_connect_timeout: Option<Duration>,
-    pub(super) local_request_timeout: Option<Duration>,
-    pub(super) local_idle_timeout: Option<Duration>,
-    pub(super) bind_address: Option<String>,
-    pub(super) bind_port: Option<u16>,
-    pub(super) max_inbound_connections: Option<u32>,
-    pub(super) prometheus_bind_addr: Option<String>,
-    pub(super) stats_bind_addr: Option<String>,
-    pub(super) gateway_bind_addresses: BTreeMap<String, (String, u16)>,
-    pub(super) gateway_bind_tagged_addresses: bool,
-    pub(super) gateway_no_default_bind: bool,
-}
-
-/// Reads an opaque `config`: what is not known is named in a warning.
-pub(super) fn proxy_config(mut map: Fields<'_>) -> ProxyConfig {
-    let mut read = ProxyConfig {
-        protocol: map.take("protocol").and_then(|item| protocol(&item)),
-        local_connect_timeout: map.millis("local_connect_timeout_ms").filter(|it| !it.is_zero()),
-        local_request_timeout: map.millis("local_request_timeout_ms"),
-        local_idle_timeout: map.millis("local_idle_timeout_ms"),
-        bind_address: map.string("bind_address"),
-        bind_port: map.integer("bind_port", 0..=u16::MAX),
-        max_inbound_connections: map.integer("max_inbound_connections", 0..=u32::MAX),
-        prometheus_bind_addr: map.string("envoy_prometheus_bind_addr"),
-        stats_bind_addr: map.string("envoy_stats_bind_addr"),
-        ..ProxyConfig::default()
-    };
-    map.take("balance_inbound_connections").and_then(|item| item.word(&["exact_balance"]));
-    for name in ["envoy_mesh_gateway_bind_addresses", "envoy_gateway_bind_addresses"] {
-        if let Some(item) = map.take(name) {
-            read.gateway_bind_addresses = addresses(&item);
-        }
-    }
-    for name in ["envoy_mesh_gateway_bind_tagged_addresses", "envoy_gateway_bind_tagged_addresses"] {
-        read.gateway_bind_tagged_addresses |= map.flag(name);
-    }
-    for name in ["envoy_mesh_gateway_no_default_bind", "envoy_gateway_no_default_bind"] {
-        read.gateway_no_default_bind |= map.flag(name);
-    }
-    map.finish_opaque();
-    read
 }

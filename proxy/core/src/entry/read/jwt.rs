@@ -1,12 +1,17 @@
-//! `jwt-provider`.
+//! `jwt-provider`, its key set in a file of its own.
+
+mod key_set;
 
 use std::time::Duration;
 
 use super::Head;
 use super::common::meta;
 use super::fields::Fields;
-use crate::entry::{JwtForwarding, JwtKeys, JwtLocation, JwtProvider};
+use crate::entry::{JwtForwarding, JwtLocation, JwtProvider};
 use crate::problem::Problem;
+
+/// How far clocks may differ when an entry does not say.
+const CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 pub(super) fn read(head: &Head<'_>, mut fields: Fields<'_>) -> Option<JwtProvider> {
     let name = head.text(&fields);
@@ -17,122 +22,70 @@ pub(super) fn read(head: &Head<'_>, mut fields: Fields<'_>) -> Option<JwtProvide
     if key_set.is_none() {
         sink.push(Problem::error(&head.place, "JSONWebKeySet", "JSONWebKeySet is required"));
     }
-    let keys = key_set.and_then(keys);
+    let keys = key_set.and_then(key_set::read);
     let issuer = fields.string("Issuer");
     let audiences = fields.strings("Audiences");
-    let locations =
-        fields.maps("Locations").into_iter().enumerate().filter_map(|(i, map)| location(map, i)).collect();
+    let locations = fields.maps("Locations").into_iter().filter_map(location).collect();
     let forwarding = fields.map("Forwarding").map(forwarding);
-    let clock_skew = fields
-        .integer("ClockSkewSeconds", 0..=i32::MAX)
-        .map(|secs| Duration::from_secs(secs.unsigned_abs().into()));
+    let skew = fields.integer("ClockSkewSeconds", 0..=i32::MAX).filter(|seconds| *seconds > 0);
     if let Some(mut map) = fields.map("CacheConfig") {
         map.integer("Size", 0..=i32::MAX);
         map.finish();
     }
-    meta(&mut fields);
+    let meta = meta(&mut fields);
     fields.finish();
-    let place = head.place.clone();
     Some(JwtProvider {
-        place,
+        place: head.place.clone(),
         name: name?,
         keys: keys?,
         issuer,
         audiences,
         locations,
         forwarding,
-        clock_skew,
+        clock_skew: skew.map_or(CLOCK_SKEW, |seconds| Duration::from_secs(seconds.unsigned_abs().into())),
+        meta,
     })
 }
 
-fn keys(mut map: Fields<'_>) -> Option<JwtKeys> {
-    let local = map.map("Local").map(|mut map| {
-        let keys = (map.string("JWKS"), map.take("Filename").and_then(|item| item.path()));
-        let keys = match keys {
-            (Some(text), None) => Some(JwtKeys::Inline(text)),
-            (None, Some(path)) => Some(JwtKeys::File(path)),
-            _ => {
-                map.item
-                    .error("must specify exactly one of JWKS and Filename for the local JSON Web Key Set");
-                None
-            }
-        };
-        map.finish();
-        keys
-    });
-    let remote = map.map("Remote").map(remote);
-    let item = map.item.clone();
-    map.finish();
-    match (local, remote) {
-        (Some(keys), None) | (None, Some(keys)) => keys,
-        _ => {
-            item.error("must specify exactly one of Local and Remote JSON Web Key Set");
-            None
-        }
-    }
-}
-
-fn remote(mut map: Fields<'_>) -> Option<JwtKeys> {
-    let uri = map.string("URI");
-    if uri.is_none() {
-        map.item.error("Remote JWKS URI is required");
-    }
-    map.integer("RequestTimeoutMs", 0..=i32::MAX);
-    map.timeout("CacheDuration");
-    map.flag("FetchAsynchronously");
-    map.flag("UseSNI");
-    if let Some(mut retry) = map.map("RetryPolicy") {
-        retry.integer("NumRetries", 0..=i32::MAX);
-        if let Some(mut backoff) = retry.map("RetryPolicyBackOff") {
-            backoff.timeout("BaseInterval");
-            backoff.timeout("MaxInterval");
-            backoff.finish();
-        }
-        retry.finish();
-    }
-    map.ignore(&["JWKSCluster"]);
-    map.finish();
-    uri.map(JwtKeys::Remote)
-}
-
-fn location(mut map: Fields<'_>, i: usize) -> Option<JwtLocation> {
+fn location(mut map: Fields<'_>) -> Option<JwtLocation> {
     let header = map.map("Header").map(|mut map| {
         let location = JwtLocation::Header {
-            name: required(&mut map, "Name"),
+            name: required(&mut map, "Name", "JWT location header name must be specified"),
             value_prefix: map.string("ValuePrefix").unwrap_or_default(),
             forward: map.flag("Forward"),
         };
         map.finish();
         location
     });
-    let mut named = |field: &'static str, location: fn(String) -> JwtLocation| {
+    let mut named = |field: &'static str, words: &str, location: fn(String) -> JwtLocation| {
         let mut map = map.map(field)?;
-        let name = required(&mut map, "Name");
+        let name = required(&mut map, "Name", &format!("JWT location {words} name must be specified"));
         map.finish();
         Some(location(name))
     };
-    let query = named("QueryParam", JwtLocation::QueryParam);
-    let cookie = named("Cookie", JwtLocation::Cookie);
+    let query = named("QueryParam", "query param", JwtLocation::QueryParam);
+    let cookie = named("Cookie", "cookie", JwtLocation::Cookie);
     let item = map.item.clone();
     map.finish();
     let mut given: Vec<JwtLocation> = [header, query, cookie].into_iter().flatten().collect();
     if given.len() != 1 {
-        item.error(format!("Locations[{i}]: must set exactly one of Header, QueryParam and Cookie"));
+        item.error("must set exactly one of: JWT location header, query param or cookie");
     }
     given.pop()
 }
 
 fn forwarding(mut map: Fields<'_>) -> JwtForwarding {
-    let header = required(&mut map, "HeaderName");
+    let header = required(&mut map, "HeaderName", "Header name required for forwarding config");
     let padded = map.flag("PadForwardPayloadHeader");
     map.finish();
     JwtForwarding { header, padded }
 }
 
-fn required(map: &mut Fields<'_>, name: &'static str) -> String {
+/// A text that must be there; `fault` is said when it is not.
+fn required(map: &mut Fields<'_>, name: &'static str, fault: &str) -> String {
     let text = map.string(name);
     if text.is_none() {
-        map.item.error(format!("{name} is required"));
+        map.item.error(fault);
     }
     text.unwrap_or_default()
 }

@@ -18,6 +18,7 @@ mod resolver;
 mod router;
 mod sameness;
 mod splitter;
+mod weak;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -87,10 +88,13 @@ impl Head<'_> {
 }
 
 /// Reads one entry into `set`. An entry with an error is read as far as it goes.
-pub(crate) fn entry(head: &Head<'_>, mut fields: Fields<'_>, set: &mut EntrySet) {
+pub(crate) fn entry(head: &Head<'_>, fields: Fields<'_>, set: &mut EntrySet) {
     let sink = fields.item.sink;
+    let name = head.name.clone().map(Item::weakly);
+    let head = &Head { kind: head.kind, place: head.place.clone(), name };
+    let mut fields = fields.weakly();
     fields.ignore(&["CreateIndex", "ModifyIndex", "Hash", "Status"]);
-    common::enterprise(&mut fields, &["Namespace", "Partition"], "");
+    common::only_default(&mut fields);
     match head.kind {
         "service-router" => {
             let read = router::read(head, fields).map(|it| (it.name.clone(), it));
@@ -124,7 +128,10 @@ pub(crate) fn entry(head: &Head<'_>, mut fields: Fields<'_>, set: &mut EntrySet)
             let read = exported::read(head, fields);
             keep_only(&mut set.exported, read, |it| &it.place, head, sink);
         }
-        _ => sameness::check(head, fields),
+        _ => {
+            let read = sameness::read(head, fields).map(|it| (it.name.clone(), it));
+            keep(&mut set.sameness_groups, read, |it| &it.place, head, sink);
+        }
     }
 }
 

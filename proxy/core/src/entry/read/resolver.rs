@@ -5,7 +5,7 @@ mod load_balancer;
 use std::collections::BTreeMap;
 
 use super::Head;
-use super::common::{enterprise, enterprise_only, meta};
+use super::common::{enterprise, enterprise_only, failover_policy, meta, no_locality};
 use super::fields::Fields;
 use super::item::{Item, Sink};
 use crate::entry::{Failover, FailoverTarget, Redirect, ServiceResolver, Subset};
@@ -69,7 +69,7 @@ pub(super) fn read(head: &Head<'_>, mut fields: Fields<'_>) -> Option<ServiceRes
     let request_timeout = fields.timeout("RequestTimeout");
     let load_balancer = fields.map("LoadBalancer").map(load_balancer::read);
     let meta = meta(&mut fields);
-    enterprise_only(&mut fields, "PrioritizeByLocality", "");
+    no_locality(&mut fields);
     fields.finish();
     Some(ServiceResolver {
         place: head.place.clone(),
@@ -119,7 +119,8 @@ fn redirect(mut map: Fields<'_>, own: &Own<'_>) -> Redirect {
         peer: map.name("Peer"),
         service,
     };
-    let empty = read == Redirect::default() && !map.has("SamenessGroup") && !map.has("Namespace");
+    let elsewhere = ["SamenessGroup", "Namespace", "Partition"].into_iter().any(|name| map.has(name));
+    let empty = read == Redirect::default() && !elsewhere;
     enterprise(&mut map, &["Namespace", "Partition"], "Redirect: ");
     enterprise_only(&mut map, "SamenessGroup", "Redirect: ");
     if empty {
@@ -200,9 +201,13 @@ fn failover(mut map: Fields<'_>, prefix: &str, own: &Own<'_>) -> Failover {
     }
     enterprise(&mut map, &["Namespace"], &format!("{prefix}: "));
     enterprise_only(&mut map, "SamenessGroup", &format!("{prefix}: "));
-    enterprise_only(&mut map, "Policy", &format!("{prefix}: "));
+    let policy = map.map("Policy").map(|map| {
+        failover_policy(map, |item| {
+            item.error(format!("{prefix}: Setting failover policies requires Consul Enterprise"));
+        })
+    });
     map.finish();
-    Failover { service, service_subset, datacenters, targets }
+    Failover { service, service_subset, datacenters, targets, policy }
 }
 
 fn datacenters(item: &Item<'_>, prefix: &str) -> Vec<Datacenter> {

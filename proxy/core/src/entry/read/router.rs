@@ -24,23 +24,22 @@ const RETRY_ON: [&str; 12] = [
 
 pub(super) fn read(head: &Head<'_>, mut fields: Fields<'_>) -> Option<ServiceRouter> {
     let name = head.service(&fields);
-    let routes =
-        fields.maps("Routes").into_iter().enumerate().map(|(i, map)| route(map, &format!("Route[{i}] ")));
-    let routes = routes.collect();
+    let routes = fields.maps("Routes").into_iter().enumerate().map(|(i, map)| route(map, i)).collect();
     let meta = meta(&mut fields);
     fields.finish();
     Some(ServiceRouter { place: head.place.clone(), name: name?, routes, meta })
 }
 
-fn route(mut map: Fields<'_>, owner: &str) -> Route {
+fn route(mut map: Fields<'_>, i: usize) -> Route {
+    let matcher = Matcher::Route(i);
     let matches = map.map("Match").map(|mut map| {
-        let http = map.map("HTTP").map(|map| http_match(map, owner, Matcher::Router));
+        let http = map.map("HTTP").map(|map| http_match(map, matcher));
         map.finish();
         RouteMatch { http }
     });
     let http = matches.as_ref().and_then(|matches| matches.http.as_ref());
     let rewritable = http.is_some_and(|http| http.path_exact.is_some() || http.path_prefix.is_some());
-    let destination = map.map("Destination").map(|map| destination(map, owner, rewritable));
+    let destination = map.map("Destination").map(|map| destination(map, &matcher.whole(), rewritable));
     map.finish();
     Route { matches, destination }
 }
@@ -57,7 +56,7 @@ fn destination(mut map: Fields<'_>, owner: &str, rewritable: bool) -> Destinatio
             let rewrite = item.string()?;
             if !rewritable {
                 item.error(format!(
-                    "{owner}cannot make use of PrefixRewrite without configuring either PathExact or PathPrefix"
+                    "{owner} cannot make use of PrefixRewrite without configuring either PathExact or PathPrefix"
                 ));
             }
             Some(rewrite)
@@ -92,7 +91,7 @@ fn retry_on(map: &mut Fields<'_>, owner: &str) -> Vec<String> {
         let text = item.string()?;
         if !RETRY_ON.contains(&text.as_str()) {
             let hint = hint(&text, &RETRY_ON);
-            item.error(format!("{owner}contains an invalid retry condition: {text:?}{hint}"));
+            item.error(format!("{owner} contains an invalid retry condition: {text:?}{hint}"));
         }
         Some(text)
     };

@@ -60,7 +60,7 @@ fn split(mut map: Fields<'_>) -> Split {
             item.error(format!("{weight} is out of range: per cent, from 0 to 100"));
             return None;
         }
-        Some(weight)
+        Some(to_hundredths(weight))
     });
     let split = Split {
         weight: weight.unwrap_or_default(),
@@ -78,12 +78,19 @@ fn split(mut map: Fields<'_>) -> Split {
     split
 }
 
+/// Rounds in the 32-bit arithmetic that Consul rounds in, where 1.005 is 1.01.
+#[expect(clippy::cast_possible_truncation, reason = "what Consul reads a weight as")]
+fn to_hundredths(weight: f64) -> f64 {
+    f64::from(weight as f32 * 100.0).round() / 100.0
+}
+
 /// Where a split goes, in the words of Consul's message.
 fn described(split: &Split, own: &ServiceName) -> String {
     let service = split.service.as_ref().unwrap_or(own).as_str();
     let subset = split.service_subset.as_ref().map_or("", AsRef::as_ref);
-    let namespace = split.namespace.as_deref().unwrap_or("default");
-    let partition = split.partition.as_deref().unwrap_or("default");
+    // As they are written: Consul fills neither in before it compares.
+    let namespace = split.namespace.as_deref().unwrap_or_default();
+    let partition = split.partition.as_deref().unwrap_or_default();
     let mut text =
         format!("service={service:?}, subset={subset:?}, namespace={namespace:?}, partition={partition:?}");
     for (name, value) in [

@@ -164,7 +164,7 @@ fn entries_of_the_whole_cluster_are_read() {
         r#"config_entries { bootstrap = [
           { Kind = "mesh"  Peering { PeerThroughMeshGateways = true }
             TransparentProxy { MeshDestinationsOnly = true }  ValidateClusters = false
-            TLS { Incoming { TLSMinVersion = "TLSv1_2" TLSMaxVersion = "TLSv1_3" CipherSuites = ["X"] }
+            TLS { Incoming { TLSMinVersion = "TLSv1_2" TLSMaxVersion = "TLSv1_3" CipherSuites = ["TLS_RSA_WITH_AES_128_CBC_SHA"] }
                   Outgoing { TLSMinVersion = "TLS_AUTO" } }
             HTTP { SanitizeXForwardedClientCert = true  Incoming { RequestNormalization {
               InsecureDisablePathNormalization = true MergeSlashes = true
@@ -172,13 +172,13 @@ fn entries_of_the_whole_cluster_are_read() {
           { Kind = "exported-services"  Name = "default"
             Services = [{ Name = "web" Namespace = "default" Consumers = [{ Peer = "east" }, { Peer = "west" }] },
                         { Name = "*" Consumers = [{ Peer = "north" }] }] },
-          { Kind = "service-intentions"  Name = "*"
+          { Kind = "service-intentions"  Name = "web"
             JWT { Providers = [{ Name = "okta" }] }
             Sources = [
               { Name = "a" Action = "allow" Precedence = 9 Type = "consul" Description = "x" LegacyID = "" },
               { Name = "*" Peer = "east" Permissions = [
                 { Action = "deny" HTTP { PathExact = "/x" Header = [{ Name = "h" Contains = "y" IgnoreCase = true }] } },
-                { Action = "allow" JWT { Providers = [{ Name = "okta"
+                { Action = "allow" HTTP { Methods = ["get"] } JWT { Providers = [{ Name = "okta"
                   VerifyClaims = [{ Path = ["roles", "admin"] Value = "yes" }] }] } },
               ] },
             ] },
@@ -191,7 +191,7 @@ fn entries_of_the_whole_cluster_are_read() {
     assert!(mesh.normalization.merge_slashes && mesh.normalization.insecure_disable_path_normalization);
     assert!(entries.exports(&name("web"), &name("west")) && entries.exports(&name("api"), &name("north")));
     assert!(!entries.exports(&name("api"), &name("west")));
-    let any = &entries.intentions["*"];
+    let any = &entries.intentions["web"];
     assert_eq!(any.jwt.as_ref().map(|jwt| jwt.providers[0].name.as_str()), Some("okta"));
     assert_eq!((any.sources[0].action, any.sources[1].action), (Some(Action::Allow), None));
     let [deny, allow] = &any.sources[1].permissions[..] else { panic!("{any:?}") };
@@ -231,7 +231,8 @@ spec:
         problems,
         [
             "e.yaml:2:7: warning: Kind: tokens are not verified yet: no request is asked for one",
-            "e.yaml:15:7: warning: Kind: sameness-group requires Consul Enterprise and has no effect here",
+            "e.yaml:15:7: warning: Kind: sameness-groups are an enterprise-only feature of Consul and have no effect \
+             here",
         ]
     );
     let okta = &config.entries.jwt_providers["okta"];

@@ -62,7 +62,7 @@ fn read(mut map: Fields<'_>, transparent: bool) -> Option<Upstream> {
     }
     let name = destination_name(&mut map);
     let config = map.map("config").map(|mut map| {
-        let config = upstream_config(&mut map);
+        let config = upstream_config(&mut map, "");
         map.finish_opaque();
         config
     });

@@ -44,7 +44,7 @@ pub(super) fn read(mut map: Fields<'_>) -> LoadBalancer {
         items.iter().flat_map(|item| item.list()).filter_map(|item| item.fields()).collect();
     if let Some(item) = items.filter(|_| !maps.is_empty() && !hashes) {
         item.error(format!(
-            "Bad LoadBalancer configuration. HashPolicies specified for non-hash-based Policy: {policy:?}"
+            "Bad LoadBalancer configuration: HashPolicies specified for non-hash-based Policy: {policy:?}"
         ));
     }
     let hash_policies = maps.into_iter().enumerate().map(|(i, map)| hash_policy(map, i)).collect();
