@@ -104,6 +104,7 @@ impl<'a> Routes<'a> {
             service: service.clone(),
             subset: subset_name.cloned(),
             locus: Locus::Datacenter(datacenter.clone()),
+            tenancy: None,
         };
         let name = Sni::internal(subset_name, service, datacenter, trust_domain);
         let target = ChainTarget {
@@ -132,6 +133,7 @@ impl<'a> Routes<'a> {
             default: true,
             customization_hash: None,
             service_meta: BTreeMap::new(),
+            envoy_extensions: Vec::new(),
             start: start.clone(),
             nodes: BTreeMap::from([(start, resolver)]),
             targets: BTreeMap::from([(id, target)]),
@@ -145,7 +147,12 @@ impl<'a> Routes<'a> {
             let name = Sni::datacenter(datacenter, &self.own.trust_domain);
             let identity = SpiffeId::mesh_gateway(&self.own.trust_domain, datacenter);
             let Ok(service) = "mesh-gateway".parse::<ServiceName>() else { continue };
-            let id = TargetId { service, subset: None, locus: Locus::Datacenter(datacenter.clone()) };
+            let id = TargetId {
+                service,
+                subset: None,
+                locus: Locus::Datacenter(datacenter.clone()),
+                tenancy: None,
+            };
             let tls = TargetTls { sni: name.clone(), identities: [identity].into() };
             let table = self.gateways(name.as_str(), name.as_str(), id, tls, gateways);
             let slot = self.insert(name.as_str(), "mesh_gateway_remote", table);
@@ -161,7 +168,12 @@ impl<'a> Routes<'a> {
         let peering: Arc<str> = record.id.as_str().into();
         let health = format!("{peer}.external.{}", known.trust_domain);
         for (service, imported) in &known.imported {
-            let id = TargetId { service: service.clone(), subset: None, locus: Locus::Peer(peer.clone()) };
+            let id = TargetId {
+                service: service.clone(),
+                subset: None,
+                locus: Locus::Peer(peer.clone()),
+                tenancy: None,
+            };
             let identities = imported.identities.as_slice().into();
             let tls = TargetTls { sni: imported.sni.clone(), identities };
             let name = &imported.sni;

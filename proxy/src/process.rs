@@ -15,7 +15,7 @@ use spillway_certs::{IdentitySource, SourceError, TlsContexts, TlsPolicy};
 use spillway_core::catalog::{Catalog, PeerRecord};
 use spillway_core::chain::{Conflict, check_all};
 use spillway_core::endpoint::{Address, Endpoints};
-use spillway_core::load::{Config, File, load};
+use spillway_core::load::{Config, File, check_references, load};
 use spillway_core::name::{SpiffeId, TrustDomain};
 use spillway_core::problem::{Problem, Severity};
 use spillway_core::table::ServiceTable;
@@ -98,6 +98,7 @@ impl Inputs {
         if config.complete {
             problems.extend(more);
             problems.extend(conflicts(&config, trust_domain));
+            problems.extend(check_references(&config.entries));
         }
         problems.extend(unenforced(&config));
         problems.sort();

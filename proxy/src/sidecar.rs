@@ -129,7 +129,12 @@ fn inbound(
     let local = local_application(application, sidecar)?;
     let datacenter = datacenter(application, inputs);
     let target = Target {
-        id: TargetId { service: service.clone(), subset: None, locus: Locus::Datacenter(datacenter.clone()) },
+        id: TargetId {
+            service: service.clone(),
+            subset: None,
+            locus: Locus::Datacenter(datacenter.clone()),
+            tenancy: None,
+        },
         cluster: "local_app".into(),
         via: Via::Direct,
         tls: None,

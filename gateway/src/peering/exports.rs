@@ -107,7 +107,7 @@ fn registered(chain: &Chain, catalog: &Catalog) -> u32 {
         instances.iter().filter(there).filter(|instance| instance.weight() > 0).count()
     };
     let count = places.into_iter().map(|(service, locus)| {
-        of(&TargetId { service: service.clone(), subset: None, locus: locus.clone() })
+        of(&TargetId { service: service.clone(), subset: None, locus: locus.clone(), tenancy: None })
     });
     u32::try_from(count.sum::<usize>()).unwrap_or(u32::MAX)
 }
@@ -147,6 +147,7 @@ mod tests {
                 weight_passing: 1,
                 weight_warning: 1,
                 status: HealthStatus::Passing,
+                health: Default::default(),
             });
         }
         catalog

@@ -3,11 +3,13 @@
 //! Tables take their endpoints from here. Addresses are text, `host:port`: host names are resolved when a table is
 //! built. Kept out: health that this process measured itself.
 
+mod health;
 mod peers;
 mod registrations;
 
 use std::collections::BTreeMap;
 
+pub use health::{HealthCheck, HealthEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{AgentSettings, HealthStatus, Protocol, Registration};
@@ -129,6 +131,8 @@ pub struct Instance {
     pub weight_warning: u32,
     /// The worst of its checks and its sidecar's.
     pub status: HealthStatus,
+    /// What only subset filters ask about.
+    pub health: HealthEntry,
 }
 
 impl Instance {

@@ -281,6 +281,7 @@ impl FromStr for SpiffeId {
 /// What a chain resolves to: a service, perhaps a subset of it, in a datacenter or at a peer.
 ///
 /// Shown as Consul's target id: `[subset.]service.default.default.DC`, or `service.default.default.external.PEER`.
+/// With a [`Tenancy`] its namespace and partition take the places of `default` and `default`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TargetId {
     /// The service.
@@ -289,6 +290,17 @@ pub struct TargetId {
     pub subset: Option<SubsetName>,
     /// Where.
     pub locus: Locus,
+    /// Only of a route whose destination names one: shown, and kept by redirects, but it selects nothing.
+    pub tenancy: Option<Box<Tenancy>>,
+}
+
+/// Where Consul Enterprise would look for a service; the community edition has `default` and `default`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Tenancy {
+    /// `default` unless given.
+    pub namespace: String,
+    /// `default` unless given.
+    pub partition: String,
 }
 
 /// Where a target is.
@@ -301,6 +313,16 @@ pub enum Locus {
 }
 
 impl TargetId {
+    /// `default`, unless a route says otherwise.
+    pub fn namespace(&self) -> &str {
+        self.tenancy.as_ref().map_or("default", |it| &it.namespace)
+    }
+
+    /// `default`, unless a route says otherwise.
+    pub fn partition(&self) -> &str {
+        self.tenancy.as_ref().map_or("default", |it| &it.partition)
+    }
+
     /// The peer this target is at, if it is at one.
     pub fn peer(&self) -> Option<&PeerName> {
         match &self.locus {
@@ -326,7 +348,7 @@ impl fmt::Display for TargetId {
                 if let Some(subset) = &self.subset {
                     write!(f, "{subset}.")?;
                 }
-                write!(f, "{}.default.default.{dc}", self.service)
+                write!(f, "{}.{}.{}.{dc}", self.service, self.namespace(), self.partition())
             }
         }
     }

@@ -3,7 +3,7 @@
 //! An instance is an application with its sidecar; an application without one is not of the mesh, for there is
 //! nothing to dial.
 
-use super::{Catalog, Instance};
+use super::{Catalog, HealthEntry, Instance};
 use crate::entry::{AgentSettings, HealthStatus, Kind, Registration};
 use crate::name::{Datacenter, ServiceName};
 use crate::problem::Problem;
@@ -123,6 +123,7 @@ impl<'a> Reader<'a> {
             weight_passing: own.weight_passing,
             weight_warning: own.weight_warning,
             status: worst(own).max(worst(sidecar)),
+            health: HealthEntry::of(application, sidecar),
         }
     }
 }
@@ -166,6 +167,7 @@ mod tests {
             socket_path: None,
             tagged_addresses: [].into(),
             tags: vec![],
+            enable_tag_override: false,
             meta: [].into(),
             weight_passing: 1,
             weight_warning: 1,

@@ -11,7 +11,7 @@ use super::{
 use crate::entry::{
     Destination, EntrySet, HttpMatch, LoadBalancer, Protocol, Route, RouteMatch, ServiceRouter, Split,
 };
-use crate::name::{Datacenter, Locus, PeerName, ServiceName, SubsetName, TargetId};
+use crate::name::{Datacenter, Locus, PeerName, ServiceName, SubsetName, TargetId, Tenancy};
 
 /// What has been found of a chain so far.
 pub(super) struct Assembly<'a> {
@@ -190,6 +190,9 @@ struct OpenSplitter<'a> {
     load_balancer: Option<LoadBalancer>,
 }
 
+/// The one namespace and the one partition that there are.
+const DEFAULT: &str = "default";
+
 /// Where an entry says that requests go, its own service filled in.
 #[derive(Clone, Copy)]
 struct Named<'a> {
@@ -197,11 +200,13 @@ struct Named<'a> {
     subset: Option<&'a SubsetName>,
     peer: Option<&'a PeerName>,
     datacenter: Option<&'a Datacenter>,
+    /// Namespace and partition.
+    tenancy: (Option<&'a str>, Option<&'a str>),
 }
 
 impl<'a> Named<'a> {
     fn bare(service: &'a ServiceName) -> Self {
-        Self { service, subset: None, peer: None, datacenter: None }
+        Self { service, subset: None, peer: None, datacenter: None, tenancy: (None, None) }
     }
 
     fn by_route(destination: Option<&'a Destination>, own: &'a ServiceName) -> Self {
@@ -212,16 +217,19 @@ impl<'a> Named<'a> {
                 subset: it.service_subset.as_ref(),
                 peer: it.peer.as_ref(),
                 datacenter: it.datacenter.as_ref(),
+                tenancy: (it.namespace.as_deref(), it.partition.as_deref()),
             },
         }
     }
 
+    /// Namespace and partition of a split do not even show: a quirk.
     fn by_split(split: &'a Split, own: &'a ServiceName) -> Self {
         Self {
             service: split.service.as_ref().unwrap_or(own),
             subset: split.service_subset.as_ref(),
             peer: split.peer.as_ref(),
             datacenter: split.datacenter.as_ref(),
+            tenancy: (None, None),
         }
     }
 
@@ -235,7 +243,13 @@ impl<'a> Named<'a> {
             Some(peer) => Locus::Peer(peer.clone()),
             None => Locus::Datacenter(self.datacenter.unwrap_or(here).clone()),
         };
-        TargetId { service: self.service.clone(), subset: self.subset.cloned(), locus }
+        let tenancy = Tenancy {
+            namespace: self.tenancy.0.unwrap_or(DEFAULT).to_owned(),
+            partition: self.tenancy.1.unwrap_or(DEFAULT).to_owned(),
+        };
+        let usual = self.peer.is_some() || (tenancy.namespace == DEFAULT && tenancy.partition == DEFAULT);
+        let tenancy = (!usual).then(|| Box::new(tenancy));
+        TargetId { service: self.service.clone(), subset: self.subset.cloned(), locus, tenancy }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::assemble::Assembly;
-use super::{ChainError, Context, EntryRef, NodeKey, Overrides, finish};
+use super::{ChainError, Context, EntryRef, NodeKey, Overrides, finish, graph};
 use crate::entry::EntrySet;
 use crate::name::{Datacenter, Locus, ServiceName, TargetId, TrustDomain};
 
@@ -43,6 +43,10 @@ pub fn check_all(entries: &EntrySet, datacenter: &Datacenter, trust_domain: &Tru
             conflicts.push(Conflict { chain: service.clone(), entry: error.at_fault(), error });
         }
     }
+    for (chain, error) in graph::exports(entries).chain(graph::permissions(entries, datacenter, trust_domain))
+    {
+        conflicts.push(Conflict { chain, entry: error.at_fault(), error });
+    }
     conflicts.sort_by(|a, b| a.chain.cmp(&b.chain));
     conflicts
 }
@@ -72,7 +76,7 @@ fn start(entries: &EntrySet, cx: &Context) -> Option<NodeKey> {
         Some(NodeKey::Splitter(service))
     } else {
         let locus = Locus::Datacenter(cx.datacenter.clone());
-        Some(NodeKey::Resolver(TargetId { service, subset: None, locus }))
+        Some(NodeKey::Resolver(TargetId { service, subset: None, locus, tenancy: None }))
     }
 }
 
@@ -110,7 +114,10 @@ fn cause(error: &ChainError) -> String {
         ChainError::RedirectCycle { path, .. } => circle(path),
         ChainError::Cycle { path, .. } => circle(path),
         ChainError::NoSubset { by, .. } => format!("{by}: {error}"),
-        ChainError::External { .. } | ChainError::ExternalSni { .. } => error.to_string(),
+        ChainError::External { .. }
+        | ChainError::ExternalSni { .. }
+        | ChainError::Exported { .. }
+        | ChainError::Permissions { .. } => error.to_string(),
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! What an operator wrote is quoted with its control characters escaped, so a drawing cannot be made to lie.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use super::ChainTarget;
 use crate::duration;
-use crate::entry::{HeaderMatch, HttpMatch, MeshGatewayMode, QueryParamMatch, Route};
+use crate::entry::{
+    Destination, HeaderMatch, HeaderModifiers, HttpMatch, MeshGatewayMode, QueryParamMatch, Route,
+};
 
 /// What a request must have for a route to take it: `path /admin*, method GET`.
 pub(super) fn criteria(route: &Route) -> String {
@@ -68,11 +69,42 @@ pub(super) fn treatment(route: &Route) -> String {
         ..0 => "without a time limit".to_owned(),
         nanos => format!("within {}", duration::format(nanos)),
     }));
-    all.extend(it.num_retries.map(|n| format!("{n} retries")));
-    if it.request_headers.is_some() || it.response_headers.is_some() {
-        all.push("headers changed".to_owned());
-    }
+    all.extend(it.idle_timeout.map(|limit| match limit.nanos {
+        ..0 => "idle for ever".to_owned(),
+        nanos => format!("idle for {}", duration::format(nanos)),
+    }));
+    all.extend(retries(it));
+    all.extend(header_changes(it.request_headers.as_ref(), it.response_headers.as_ref()));
     all.join(", ")
+}
+
+/// `2 retries on 5xx, 503`. A condition without a number means one retry.
+fn retries(it: &Destination) -> Option<String> {
+    let mut conditions: Vec<String> = it.retry_on.iter().map(|it| escaped(it)).collect();
+    if it.retry_on_connect_failure {
+        conditions.push("connect-failure".to_owned());
+    }
+    conditions.extend(it.retry_on_status_codes.iter().map(u16::to_string));
+    let text = match it.num_retries.filter(|n| *n > 0) {
+        None if conditions.is_empty() => return None,
+        None | Some(1) => "1 retry".to_owned(),
+        Some(n) => format!("{n} retries"),
+    };
+    Some(if conditions.is_empty() { text } else { format!("{text} on {}", conditions.join(" ")) })
+}
+
+/// Whose headers change: `request headers changed`.
+pub(super) fn header_changes(
+    request: Option<&HeaderModifiers>,
+    response: Option<&HeaderModifiers>,
+) -> Option<String> {
+    let whose = match (request, response) {
+        (None, None) => return None,
+        (Some(_), None) => "request",
+        (None, Some(_)) => "response",
+        (Some(_), Some(_)) => "request and response",
+    };
+    Some(format!("{whose} headers changed"))
 }
 
 /// `33.33%`, `50%`
@@ -84,25 +116,25 @@ pub(super) fn per_cent(basis_points: u32) -> String {
     }
 }
 
-/// `connect 5s, gateway remote, filter Service.Meta.version == v1`
-pub(super) fn particulars(target: &ChainTarget) -> String {
-    let mut text = format!("connect {}", time(target.connect_timeout));
+/// `connect 5s`, `gateway remote`, `filter Service.Meta.version == v1`
+pub(super) fn particulars(target: &ChainTarget) -> Vec<String> {
+    let mut all = vec![format!("connect {}", time(target.connect_timeout))];
     if target.external {
-        text.push_str(", external");
+        all.push(target.sni.as_ref().map_or("external".to_owned(), |sni| format!("external as {sni}")));
     }
     if target.mesh_gateway != MeshGatewayMode::Default {
-        let _ = write!(text, ", gateway {}", target.mesh_gateway.as_str());
+        all.push(format!("gateway {}", target.mesh_gateway.as_str()));
     }
     if target.dialed_directly {
-        text.push_str(", dialed directly");
+        all.push("dialed directly".to_owned());
     }
     if target.subset.only_passing {
-        text.push_str(", only passing");
+        all.push("only passing".to_owned());
     }
     if !target.subset.filter.is_empty() {
-        let _ = write!(text, ", filter {}", escaped(&target.subset.filter));
+        all.push(format!("filter {}", escaped(&target.subset.filter)));
     }
-    text
+    all
 }
 
 /// As Go prints a duration.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Chain, Node, NodeKey, describe};
+use super::{Chain, Node, NodeKey, describe, text};
 
 /// The graph, ending in a newline. Nodes have the names of the chain's; targets are ellipses.
 pub fn draw(chain: &Chain) -> String {
@@ -13,11 +13,13 @@ pub fn draw(chain: &Chain) -> String {
     let _ = writeln!(out, "  edge [fontname=\"sans-serif\"];");
     for (key, node) in &chain.nodes {
         let style = if *key == chain.start { ", penwidth=2" } else { "" };
-        let _ = writeln!(out, "  {} [label={}{style}];", node_name(key), quoted(&label(key)));
+        let policy = text::policy(node).map(|it| format!("\n{it}")).unwrap_or_default();
+        let label = format!("{}\n{}{policy}", key.kind(), key.name());
+        let _ = writeln!(out, "  {} [label={}{style}];", node_name(key), quoted(&label));
         edges(&mut out, key, node);
     }
     for (id, target) in &chain.targets {
-        let label = format!("{id}\n{}", describe::particulars(target).replace(", ", "\n"));
+        let label = format!("{id}\n{}", describe::particulars(target).join("\n"));
         let _ =
             writeln!(out, "  {} [shape=ellipse, label={}];", quoted(&format!("target:{id}")), quoted(&label));
     }
@@ -30,7 +32,11 @@ fn edges(out: &mut String, key: &NodeKey, node: &Node) {
     match node {
         Node::Router { routes } => {
             for (i, route) in routes.iter().enumerate() {
-                let label = format!("{}. {}", i + 1, describe::criteria(&route.definition));
+                let mut label = format!("{}. {}", i + 1, describe::criteria(&route.definition));
+                let treatment = describe::treatment(&route.definition);
+                if !treatment.is_empty() {
+                    label = format!("{label}\n{treatment}");
+                }
                 let _ = writeln!(out, "  {from} -> {} [label={}];", node_name(&route.next), quoted(&label));
             }
         }
@@ -53,10 +59,6 @@ fn edges(out: &mut String, key: &NodeKey, node: &Node) {
 
 fn node_name(key: &NodeKey) -> String {
     quoted(&key.to_string())
-}
-
-fn label(key: &NodeKey) -> String {
-    format!("{}\n{}", key.kind(), key.name())
 }
 
 /// A DOT string. A line break stays one; `\` and `"` stand for themselves.

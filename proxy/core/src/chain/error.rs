@@ -8,7 +8,7 @@ use crate::problem::Place;
 
 use super::NodeKey;
 
-/// The kinds of entries that a chain is compiled from.
+/// The kinds of entries that a chain is compiled from, or checked against.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum EntryKind {
     /// `service-router`
@@ -19,6 +19,8 @@ pub enum EntryKind {
     Resolver,
     /// `service-defaults`
     Defaults,
+    /// `service-intentions`
+    Intentions,
 }
 
 impl EntryKind {
@@ -29,6 +31,7 @@ impl EntryKind {
             Self::Splitter => "service-splitter",
             Self::Resolver => "service-resolver",
             Self::Defaults => "service-defaults",
+            Self::Intentions => "service-intentions",
         }
     }
 }
@@ -50,6 +53,7 @@ impl EntryRef {
             EntryKind::Splitter => entries.splitters.get(&self.name).map(|it| &it.place),
             EntryKind::Resolver => entries.resolvers.get(&self.name).map(|it| &it.place),
             EntryKind::Defaults => entries.defaults.get(&self.name).map(|it| &it.place),
+            EntryKind::Intentions => entries.intentions.get(self.name.as_str()).map(|it| &it.place),
         }
     }
 }
@@ -81,7 +85,28 @@ impl fmt::Display for Forbidden {
     }
 }
 
-/// Why entries give no chain.
+/// What the chain of a service that is exported to peers cannot lead to.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Unexportable {
+    /// `Redirect.Datacenter`
+    DatacenterRedirect,
+    /// `Redirect.Peer`
+    PeerRedirect,
+    /// `Failover.Datacenters`, `Failover.Targets[].Datacenter`
+    DatacenterFailover,
+}
+
+impl fmt::Display for Unexportable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DatacenterRedirect => "cross-datacenter resolver redirect",
+            Self::PeerRedirect => "cross-peer resolver redirect",
+            Self::DatacenterFailover => "cross-datacenter failover",
+        })
+    }
+}
+
+/// Why entries give no chain, or one that does not go with what else is said of its service.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChainError {
     /// A chain has one protocol.
@@ -156,6 +181,27 @@ pub enum ChainError {
         /// As written.
         sni: String,
     },
+    /// Importers of a service expect it here, and no further away.
+    #[error("peer exported service \"{service}\" contains {contains}")]
+    Exported {
+        /// The service.
+        service: ServiceName,
+        /// What leads away.
+        contains: Unexportable,
+        /// The service whose resolver says so.
+        by: ServiceName,
+    },
+    /// Only requests have what permissions are about.
+    #[error(
+        "service \"{service}\" has protocol \"{}\", which is incompatible with L7 intentions permissions",
+        protocol.as_str()
+    )]
+    Permissions {
+        /// The destination.
+        service: ServiceName,
+        /// What its chain speaks.
+        protocol: Protocol,
+    },
     /// Nested splitters multiply into more legs than a chain may have.
     #[error("discovery chain \"{chain}\" has more than {limit} splits to flatten; nest splitters less")]
     TooManySplits {
@@ -178,6 +224,8 @@ impl ChainError {
             Self::Cycle { by, .. } => entry(EntryKind::Splitter, by),
             Self::External { service, .. } => entry(EntryKind::Resolver, service),
             Self::ExternalSni { service, .. } => entry(EntryKind::Defaults, service),
+            Self::Exported { by, .. } => entry(EntryKind::Resolver, by),
+            Self::Permissions { service, .. } => entry(EntryKind::Intentions, service),
             Self::TooManySplits { splitter, .. } => entry(EntryKind::Splitter, splitter),
         }
     }

@@ -4,6 +4,7 @@
 //! mode, subset and transparent proxy. Connect timeouts are texts, the request timeout of a resolver is a number
 //! of nanoseconds: that is Consul's doing, and readers depend on it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::describe::time;
 use super::{Chain, ChainRoute, ChainTarget, Leg, Node, NodeKey};
-use crate::entry::{LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Subset};
+use crate::entry::{EnvoyExtension, LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Subset};
 use crate::name::{Datacenter, PeerName, ServiceName, Sni, SubsetName, TargetId};
 
 /// `{"Chain": {...}}`
@@ -41,6 +42,8 @@ struct ChainView<'a> {
     protocol: Protocol,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     service_meta: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    envoy_extensions: &'a [EnvoyExtension],
     start_node: String,
     // By text, as Go sorts the keys of a map.
     nodes: BTreeMap<String, NodeView<'a>>,
@@ -58,6 +61,7 @@ impl<'a> ChainView<'a> {
             default: chain.default,
             protocol: chain.protocol,
             service_meta: &chain.service_meta,
+            envoy_extensions: &chain.envoy_extensions,
             start_node: chain.start.to_string(),
             nodes: chain.nodes.iter().map(|(key, node)| (key.to_string(), NodeView::of(key, node))).collect(),
             targets: chain.targets.iter().map(|(id, it)| (id.to_string(), TargetView::of(it))).collect(),
@@ -174,8 +178,8 @@ struct TargetView<'a> {
     service: &'a ServiceName,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_subset: Option<&'a SubsetName>,
-    namespace: &'static str,
-    partition: &'static str,
+    namespace: &'a str,
+    partition: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     datacenter: Option<&'a Datacenter>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,9 +191,9 @@ struct TargetView<'a> {
     #[serde(skip_serializing_if = "is_false")]
     external: bool,
     #[serde(rename = "SNI", skip_serializing_if = "Option::is_none")]
-    sni: Option<&'a str>,
+    sni: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
+    name: Option<Cow<'a, str>>,
 }
 
 impl<'a> TargetView<'a> {
@@ -198,8 +202,8 @@ impl<'a> TargetView<'a> {
             id: target.id.to_string(),
             service: &target.id.service,
             service_subset: target.id.subset.as_ref(),
-            namespace: "default",
-            partition: "default",
+            namespace: target.id.namespace(),
+            partition: target.id.partition(),
             datacenter: target.id.datacenter(),
             peer: target.id.peer(),
             mesh_gateway: MeshGatewayView { mode: target.mesh_gateway },
@@ -207,8 +211,11 @@ impl<'a> TargetView<'a> {
             connect_timeout: time(target.connect_timeout),
             transparent_proxy: TransparentProxyView { dialed_directly: target.dialed_directly },
             external: target.external,
-            sni: target.sni.as_ref().map(Sni::as_str),
-            name: target.name.as_ref().map(Sni::as_str),
+            sni: match target.external {
+                true => target.sni.as_ref().map(|sni| sni.as_str().into()),
+                false => target.sni.as_ref().map(|sni| shown(&target.id, sni)),
+            },
+            name: target.name.as_ref().map(|name| shown(&target.id, name)),
         }
     }
 }
@@ -225,6 +232,23 @@ struct MeshGatewayView {
 struct TransparentProxyView {
     #[serde(skip_serializing_if = "is_false")]
     dialed_directly: bool,
+}
+
+/// A server name within our trust domain as Consul has it: with the tenancy that the id shows. What is asked for on
+/// the wire has none, for there is none here.
+fn shown<'a>(id: &TargetId, sni: &'a Sni) -> Cow<'a, str> {
+    let (namespace, partition) = (id.namespace(), id.partition());
+    let usual = format!("{}.default.", id.service);
+    match sni.as_str().split_once(&usual) {
+        Some((subset, rest)) if partition != "default" => {
+            let rest = rest.replacen(".internal.", ".internal-v1.", 1);
+            format!("{subset}{}.{namespace}.{partition}.{rest}", id.service).into()
+        }
+        Some((subset, rest)) if namespace != "default" => {
+            format!("{subset}{}.{namespace}.{rest}", id.service).into()
+        }
+        _ => sni.as_str().into(),
+    }
 }
 
 /// A whole number without a fraction, as Go prints it; None for 0, which Go leaves out.

@@ -16,6 +16,7 @@ mod describe;
 pub mod dot;
 mod error;
 mod flatten;
+mod graph;
 pub mod json;
 mod overrides;
 mod resolve;
@@ -32,10 +33,10 @@ use std::time::Duration;
 
 use assemble::Assembly;
 pub use check::{Conflict, check_all};
-pub use error::{ChainError, EntryKind, EntryRef, Forbidden};
+pub use error::{ChainError, EntryKind, EntryRef, Forbidden, Unexportable};
 pub use overrides::upstream_overrides;
 
-use crate::entry::{EntrySet, LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Subset};
+use crate::entry::{EntrySet, EnvoyExtension, LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Subset};
 use crate::name::{Datacenter, ServiceName, Sni, TargetId, TrustDomain};
 
 /// Compiles the chain of `cx.service`.
@@ -64,13 +65,22 @@ fn finish(assembly: Assembly<'_>, start: NodeKey) -> Result<Chain, ChainError> {
     if protocol != noted {
         in_force.protocol = Some(protocol);
     }
+    let own = entries.defaults.get(&cx.service);
+    let global = entries.proxy_defaults.as_ref().map(|it| &it.envoy_extensions);
+    let specific = own.map(|it| &it.envoy_extensions);
     Ok(Chain {
         service: cx.service.clone(),
         datacenter: cx.datacenter.clone(),
         protocol,
         default: is_default(&nodes, &start, &cx.service),
         customization_hash: customization::hash(&in_force),
-        service_meta: entries.defaults.get(&cx.service).map(|it| it.meta.clone()).unwrap_or_default(),
+        service_meta: own.map(|it| it.meta.clone()).unwrap_or_default(),
+        envoy_extensions: global
+            .into_iter()
+            .flatten()
+            .chain(specific.into_iter().flatten())
+            .cloned()
+            .collect(),
         start,
         nodes,
         targets,
@@ -143,6 +153,8 @@ pub struct Chain {
     pub customization_hash: Option<String>,
     /// `Meta` of the `service-defaults` of the service that was asked for.
     pub service_meta: BTreeMap<String, String>,
+    /// `EnvoyExtensions` of `proxy-defaults`, then of that entry.
+    pub envoy_extensions: Vec<EnvoyExtension>,
     /// Where a request begins.
     pub start: NodeKey,
     /// All nodes that can be reached from `start`; each key that a node names is here.

@@ -56,6 +56,7 @@ impl<'a> Rule<'a> {
                 Some(peer) => Locus::Peer(peer.clone()),
                 None => Locus::Datacenter(datacenter.clone()),
             },
+            tenancy: target.tenancy.clone().filter(|_| self.peer.is_none()),
         }
     }
 }

@@ -3,17 +3,21 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::{Chain, Node, NodeKey, describe};
-use crate::name::TargetId;
+use super::{Chain, Leg, Node, NodeKey, describe};
+use crate::entry::LoadBalancer;
 
-/// The drawing, ending in a newline:
+/// The drawing, ending in a newline: where requests go, then what is to be known of each target.
 ///
 /// ```text
 /// frontend in dc1, http
 /// └─ splitter frontend
-///    ├─ 50% → frontend.default.default.dc1 (connect 15s)
-///    │  └─ failover → frontend.default.default.external.cluster-02 (connect 15s)
-///    └─ 50% → frontend.default.default.external.cluster-02 (connect 15s)
+///    ├─ 50% → frontend.default.default.dc1
+///    │  └─ failover → frontend.default.default.external.cluster-02
+///    └─ 50% → frontend.default.default.external.cluster-02
+///
+/// targets
+///   frontend.default.default.dc1                  connect 15s
+///   frontend.default.default.external.cluster-02  connect 15s, gateway remote
 /// ```
 pub fn draw(chain: &Chain) -> String {
     let mut title = format!("{} in {}, {}", chain.service, chain.datacenter, chain.protocol.as_str());
@@ -26,12 +30,13 @@ pub fn draw(chain: &Chain) -> String {
     title.push('\n');
     let mut drawing = Drawing { chain, drawn: BTreeSet::new(), out: title };
     drawing.node("", "", &chain.start, true);
+    drawing.targets();
     drawing.out
 }
 
 struct Drawing<'a> {
     chain: &'a Chain,
-    /// Splitters drawn with their legs already.
+    /// Nodes drawn with what is under them already.
     drawn: BTreeSet<&'a NodeKey>,
     out: String,
 }
@@ -46,54 +51,82 @@ impl<'a> Drawing<'a> {
 
     /// A node and what it leads to. No deeper than router, splitter, resolver, failover: splitters are flat.
     fn node(&mut self, margin: &str, lead: &str, key: &'a NodeKey, last: bool) {
-        match self.chain.nodes.get(key) {
-            None => {}
-            Some(Node::Router { routes }) => {
-                let margin = self.line(margin, &label(key), last);
+        let Some(node) = self.chain.nodes.get(key) else { return };
+        let mut label = format!("{lead}{}", label(key));
+        label.push_str(&policy(node).map(|it| format!(", {it}")).unwrap_or_default());
+        if let Node::Resolver { request_timeout: Some(limit), .. } = node
+            && *key == self.chain.start
+        {
+            let _ = write!(label, ", requests within {}", describe::time(*limit));
+        }
+        if !leads_on(node) {
+            self.line(margin, &label, last);
+        } else if self.drawn.insert(key) {
+            let margin = self.line(margin, &label, last);
+            self.under(&margin, node);
+        } else {
+            self.line(margin, &format!("{label}, as above"), last);
+        }
+    }
+
+    fn under(&mut self, margin: &str, node: &'a Node) {
+        match node {
+            Node::Router { routes } => {
                 for (i, route) in routes.iter().enumerate() {
                     let criteria = describe::criteria(&route.definition);
-                    let lead = match describe::treatment(&route.definition).as_str() {
-                        "" => format!("{criteria} → "),
-                        treatment => format!("{criteria} ({treatment}) → "),
-                    };
-                    self.node(&margin, &lead, &route.next, i + 1 == routes.len());
+                    let treatment = describe::treatment(&route.definition);
+                    let treatment = if treatment.is_empty() { treatment } else { format!(" ({treatment})") };
+                    let lead = format!("{}. {criteria}{treatment} → ", i + 1);
+                    self.node(margin, &lead, &route.next, i + 1 == routes.len());
                 }
             }
-            Some(Node::Splitter { legs, .. }) => {
-                if !self.drawn.insert(key) {
-                    self.line(margin, &format!("{lead}{}, as above", label(key)), last);
-                    return;
-                }
-                let margin = self.line(margin, &format!("{lead}{}", label(key)), last);
+            Node::Splitter { legs, .. } => {
+                let share = |leg: &Leg| describe::per_cent(leg.basis_points);
+                let width = legs.iter().map(|leg| share(leg).len()).max().unwrap_or_default();
                 for (i, leg) in legs.iter().enumerate() {
-                    let lead = format!("{} → ", describe::per_cent(leg.basis_points));
-                    self.node(&margin, &lead, &leg.next, i + 1 == legs.len());
+                    let changes = describe::header_changes(
+                        leg.definition.request_headers.as_ref(),
+                        leg.definition.response_headers.as_ref(),
+                    );
+                    let changes = changes.map(|it| format!(" ({it})")).unwrap_or_default();
+                    let lead = format!("{:>width$}{changes} → ", share(leg));
+                    self.node(margin, &lead, &leg.next, i + 1 == legs.len());
                 }
             }
-            Some(Node::Resolver { target, failover, request_timeout, load_balancer, .. }) => {
-                let mut label = format!("{lead}{}", self.target(target));
-                if let Some(limit) = request_timeout.filter(|_| *key == self.chain.start) {
-                    let _ = write!(label, ", requests within {}", describe::time(limit));
-                }
-                if let Some(policy) = load_balancer.as_ref().map(|it| &it.policy).filter(|it| !it.is_empty())
-                {
-                    let _ = write!(label, ", {}", describe::escaped(policy));
-                }
-                let margin = self.line(margin, &label, last);
+            Node::Resolver { failover, .. } => {
                 for (i, target) in failover.iter().enumerate() {
-                    let label = format!("failover → {}", self.target(target));
-                    self.line(&margin, &label, i + 1 == failover.len());
+                    self.line(margin, &format!("failover → {target}"), i + 1 == failover.len());
                 }
             }
         }
     }
 
-    fn target(&self, id: &TargetId) -> String {
-        match self.chain.targets.get(id) {
-            Some(target) => format!("{id} ({})", describe::particulars(target)),
-            None => id.to_string(),
+    fn targets(&mut self) {
+        self.out.push_str("\ntargets\n");
+        let ids: Vec<String> = self.chain.targets.keys().map(ToString::to_string).collect();
+        let width = ids.iter().map(String::len).max().unwrap_or_default();
+        for (id, target) in ids.iter().zip(self.chain.targets.values()) {
+            let _ = writeln!(self.out, "  {id:width$}  {}", describe::particulars(target).join(", "));
         }
     }
+}
+
+/// Whether there is anything to draw under a node.
+fn leads_on(node: &Node) -> bool {
+    match node {
+        Node::Router { .. } | Node::Splitter { .. } => true,
+        Node::Resolver { failover, .. } => !failover.is_empty(),
+    }
+}
+
+/// How an endpoint is chosen, where that is not left to the default.
+pub(super) fn policy(node: &Node) -> Option<String> {
+    let load_balancer: &Option<LoadBalancer> = match node {
+        Node::Router { .. } => return None,
+        Node::Splitter { load_balancer, .. } | Node::Resolver { load_balancer, .. } => load_balancer,
+    };
+    let policy = load_balancer.as_ref().map(|it| &it.policy).filter(|policy| !policy.is_empty())?;
+    Some(describe::escaped(policy))
 }
 
 fn label(key: &NodeKey) -> String {

@@ -34,6 +34,8 @@ pub struct Registration {
     pub tagged_addresses: BTreeMap<String, (String, u16)>,
     /// Free-form words.
     pub tags: Vec<String>,
+    /// `enable_tag_override`; subsets may filter by it.
+    pub enable_tag_override: bool,
     /// Free-form pairs; subsets filter by them.
     pub meta: BTreeMap<String, String>,
     /// Share of the traffic while passing, 1 to 65535, default 1; 0 takes it out.
@@ -141,8 +143,12 @@ pub struct Check {
     pub timeout: Option<Duration>,
     /// Counts until a run changes it.
     pub status: Option<HealthStatus>,
+    /// `check_id` or `id`; empty when not given.
+    pub id: String,
     /// As it is to be shown; empty when not given.
     pub name: String,
+    /// `notes`
+    pub notes: String,
     /// `method` of an HTTP check, default `GET`.
     pub method: Option<String>,
     /// `header` of an HTTP check.

@@ -145,13 +145,13 @@ pub struct Destination {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix_rewrite: Option<String>,
     /// The whole exchange with all retries; negative is none.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "duration::serialize_option")]
+    #[serde(skip_serializing_if = "unset_or_zero", serialize_with = "duration::serialize_option")]
     pub request_timeout: Option<duration::Signed>,
     /// A stream's silence; negative is none.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "duration::serialize_option")]
+    #[serde(skip_serializing_if = "unset_or_zero", serialize_with = "duration::serialize_option")]
     pub idle_timeout: Option<duration::Signed>,
     /// How often to try again.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "none_or_zero")]
     pub num_retries: Option<u32>,
     /// Adds `connect-failure`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -183,6 +183,17 @@ pub struct HeaderModifiers {
     /// Taken away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
+}
+
+/// Consul prints neither a timeout that is not there nor one of 0.
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+fn unset_or_zero(timeout: &Option<duration::Signed>) -> bool {
+    timeout.is_none_or(|it| it.nanos == 0)
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+fn none_or_zero(number: &Option<u32>) -> bool {
+    number.is_none_or(|it| it == 0)
 }
 
 /// What Envoy's default of 15 s for a whole exchange is (Consul: `RequestTimeout` unset or 0).

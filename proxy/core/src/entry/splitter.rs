@@ -54,21 +54,30 @@ pub struct Split {
     pub response_headers: Option<HeaderModifiers>,
 }
 
-/// A whole number without a fraction: `50`, not `50.0`.
+/// As Consul keeps it and Go prints it: rounded to 0.01, a whole number without a fraction.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
-#[expect(clippy::cast_possible_truncation, reason = "only taken for whole numbers of a few digits")]
 fn as_go_prints_it<S: Serializer>(weight: &f64, to: S) -> Result<S::Ok, S::Error> {
-    if weight.fract() == 0.0 && weight.abs() < 1e15 {
-        to.serialize_i64(*weight as i64)
-    } else {
-        to.serialize_f64(*weight)
+    let points = basis_points(*weight);
+    match points % 100 {
+        0 => to.serialize_u32(points / 100),
+        _ => to.serialize_f64(f64::from(points) / 100.0),
     }
+}
+
+/// Hundredths of a per cent, rounded with halves up. Consul reads and multiplies single floats, so 33.335 counts
+/// as the nearest of those.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a single float is meant, and a cast to an integer saturates"
+)]
+fn basis_points(weight: f64) -> u32 {
+    (weight as f32 * 100.0).round() as u32
 }
 
 impl Split {
     /// The weight in hundredths of a per cent, rounded: 10,000 is everything.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
     pub fn basis_points(&self) -> u32 {
-        (self.weight * 100.0).round() as u32
+        basis_points(self.weight)
     }
 }

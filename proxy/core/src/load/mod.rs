@@ -6,6 +6,7 @@
 mod document;
 mod instances;
 mod locate;
+mod references;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use document::Reader;
 pub use locate::Locator;
+pub use references::check_references;
 
 use crate::entry::read::Sink;
 use crate::entry::{AgentSettings, EntrySet, Registration};

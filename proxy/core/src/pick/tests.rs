@@ -17,7 +17,7 @@ fn target(name: &str, weights: &[u32]) -> Target {
     };
     let dc = Locus::Datacenter("dc1".parse().expect("a valid name"));
     Target {
-        id: TargetId { service: name.parse().expect("a valid name"), subset: None, locus: dc },
+        id: TargetId { service: name.parse().expect("a valid name"), subset: None, locus: dc, tenancy: None },
         cluster: name.into(),
         via: Via::Direct,
         tls: None,

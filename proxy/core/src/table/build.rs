@@ -74,7 +74,8 @@ pub fn peer_upstream(
     settings: &BuildSettings<'_>,
     endpoints: &mut Endpoints,
 ) -> ServiceTable {
-    let id = TargetId { service: service.clone(), subset: None, locus: Locus::Peer(peer.clone()) };
+    let id =
+        TargetId { service: service.clone(), subset: None, locus: Locus::Peer(peer.clone()), tenancy: None };
     let connect_timeout = overrides.connect_timeout.filter(|it| *it > Duration::ZERO);
     let wanted = Wanted {
         id: &id,

@@ -1,15 +1,20 @@
-//! Subset filters: the part of go-bexpr that service-resolvers use, over one instance.
+//! Subset filters: go-bexpr v0.1.2, which Consul 1.21 evaluates, over one instance.
 //!
-//! An instance is looked at as Consul's health entry (`Service`, `Node`, `Checks`). Fields that Consul has and an
-//! instance does not are errors here, not empty values: a filter that silently matches nothing would take a subset
-//! out of service. Kept out: `OnlyPassing` and health as such, which are the target's business.
+//! An instance is looked at as Consul's health entry (`Service`, `Node`, `Checks`). `parse` knows the grammar,
+//! `fields` what can be selected and what may be asked of it; here is what an expression means. A selector that an
+//! entry cannot have is an error, not an empty value: a filter that silently matches nothing would take a subset out
+//! of service. Kept out: `OnlyPassing` and health as such, which are the target's business.
+//!
+//! One thing differs from that version on purpose: there, `matches` holds for every instance that lacks the key.
 
+mod fields;
 mod parse;
+mod quoted;
 
+use fields::Field;
 use regex::Regex;
 
 use crate::catalog::Instance;
-use crate::entry::HealthStatus;
 
 /// A compiled `Subset.Filter`.
 #[derive(Debug)]
@@ -18,11 +23,12 @@ pub struct Filter {
     root: Option<Expression>,
 }
 
-/// Why a filter cannot be used.
+/// Why a filter cannot be used. Faults of syntax begin with their place as go-bexpr gives it,
+/// `LINE:COLUMN (BYTE)`; faults of meaning name the selector.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{message} at character {at}")]
+#[error("{message}")]
 pub struct InvalidFilter {
-    /// Counted from 1.
+    /// The character at fault, counted from 1.
     pub at: usize,
     /// What is wrong, and if it can be said, what would be right.
     pub message: String,
@@ -34,44 +40,45 @@ enum Expression {
     /// Lists, not pairs, so that a long filter is not a deep one.
     All(Vec<Expression>),
     Any(Vec<Expression>),
-    Test(Field, Test),
+    Match(Match),
 }
 
-/// What can be asked about. A sidecar answers for its application, so where the two differ both names count.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Field {
-    ServiceId,
-    ServiceName,
-    ServiceTags,
-    /// All of it, or one key.
-    ServiceMeta(Option<String>),
-    ServiceAddress,
-    ServicePort,
-    WeightPassing,
-    WeightWarning,
-    NodeName,
-    NodeAddress,
-    NodeDatacenter,
-    /// Instances of a directory have no node meta; every key is missing.
-    NodeMeta(Option<String>),
-    ChecksStatus,
+/// One selector with one operator.
+#[derive(Debug)]
+struct Match {
+    field: Field,
+    test: Test,
+    /// `!=`, `not in`, `is not empty`, `not matches`.
+    negated: bool,
 }
 
-/// Positive tests only: the negative ones (`!=`, `not in`, `is not empty`) are parsed as [`Expression::Not`].
+/// What is asked of a value, its operand converted to the field's type.
 #[derive(Debug)]
 enum Test {
-    Equals(String),
+    Equals(Operand),
+    /// A part of a text, an item of a list, a key of a map.
     Contains(String),
     IsEmpty,
     Matches(Regex),
 }
 
-/// What a field holds.
+/// The right side of `==`.
+#[derive(Debug, PartialEq)]
+enum Operand {
+    Text(String),
+    Number(i64),
+    Flag(bool),
+}
+
+/// What a field of one instance holds.
 enum Value<'a> {
     /// A missing key: equal to nothing, containing nothing, and empty.
     Missing,
-    /// One text; of several names of one thing, any.
-    Texts(Vec<&'a str>),
+    /// One text. Where an application and its sidecar have different ones, both: either may be meant.
+    Text(Vec<&'a str>),
+    /// One number, likewise.
+    Number(Vec<i64>),
+    Flag(bool),
     /// A list, or the keys of a map.
     List(Vec<&'a str>),
 }
@@ -80,18 +87,12 @@ impl Filter {
     /// Reads a filter; an empty one takes every instance.
     ///
     /// # Errors
-    /// When it is not an expression of the supported kind, or names an unknown field.
+    /// When it is not an expression, selects what no instance can have, or asks of it what it cannot be asked.
     pub fn parse(text: &str) -> Result<Self, InvalidFilter> {
-        if text.trim().is_empty() {
+        if text.is_empty() {
             return Ok(Self { root: None });
         }
-        match parse::expression(text) {
-            Ok(root) => Ok(Self { root: Some(root) }),
-            Err((byte, message)) => {
-                let before = text.get(..byte).unwrap_or(text);
-                Err(InvalidFilter { at: before.chars().count() + 1, message })
-            }
-        }
+        Ok(Self { root: Some(parse::expression(text)?) })
     }
 
     /// Whether it takes `instance`.
@@ -106,43 +107,15 @@ impl Expression {
             Self::Not(inner) => !inner.holds(instance),
             Self::All(parts) => parts.iter().all(|part| part.holds(instance)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(instance)),
-            Self::Test(Field::ServicePort, test) => test.holds_number(u64::from(instance.port)),
-            Self::Test(Field::WeightPassing, test) => test.holds_number(u64::from(instance.weight_passing)),
-            Self::Test(Field::WeightWarning, test) => test.holds_number(u64::from(instance.weight_warning)),
-            Self::Test(field, test) => test.holds(&field.of(instance)),
+            Self::Match(it) => it.field.values(instance).iter().any(|value| it.holds(value)),
         }
     }
 }
 
-impl Field {
-    fn of<'a>(&self, instance: &'a Instance) -> Value<'a> {
-        let one = |text: &'a str| Value::Texts(vec![text]);
-        match self {
-            Self::ServiceId => Value::Texts(vec![&instance.id, &instance.sidecar_id]),
-            Self::ServiceName => {
-                Value::Texts(vec![instance.service.as_str(), instance.sidecar_service.as_str()])
-            }
-            Self::ServiceTags => Value::List(instance.tags.iter().map(String::as_str).collect()),
-            Self::ServiceMeta(None) => Value::List(instance.meta.keys().map(String::as_str).collect()),
-            Self::ServiceMeta(Some(key)) => instance.meta.get(key).map_or(Value::Missing, |text| one(text)),
-            Self::ServiceAddress => one(&instance.host),
-            Self::NodeName => one(&instance.node),
-            Self::NodeAddress => one(&instance.host),
-            Self::NodeDatacenter => one(instance.datacenter.as_str()),
-            Self::NodeMeta(None) => Value::List(Vec::new()),
-            Self::NodeMeta(Some(_)) => Value::Missing,
-            Self::ChecksStatus => one(status(instance.status)),
-            // Numbers have no text to borrow.
-            Self::ServicePort | Self::WeightPassing | Self::WeightWarning => Value::Missing,
-        }
-    }
-}
-
-fn status(status: HealthStatus) -> &'static str {
-    match status {
-        HealthStatus::Passing => "passing",
-        HealthStatus::Warning => "warning",
-        HealthStatus::Critical => "critical",
+impl Match {
+    /// Of a list of structs (`Checks`) one is enough, also for a negated operator: so it is in go-bexpr.
+    fn holds(&self, value: &Value<'_>) -> bool {
+        self.test.holds(value) != self.negated
     }
 }
 
@@ -150,25 +123,16 @@ impl Test {
     fn holds(&self, value: &Value<'_>) -> bool {
         match (self, value) {
             (Self::IsEmpty, Value::Missing) => true,
-            (_, Value::Missing) => false,
-            (Self::IsEmpty, Value::Texts(texts)) => texts.iter().all(|text| text.is_empty()),
             (Self::IsEmpty, Value::List(items)) => items.is_empty(),
-            (Self::Equals(wanted), Value::Texts(texts)) => texts.iter().any(|text| text == wanted),
-            (Self::Contains(wanted), Value::Texts(texts)) => texts.iter().any(|text| text.contains(wanted)),
-            (Self::Equals(wanted) | Self::Contains(wanted), Value::List(items)) => {
-                items.iter().any(|item| item == wanted)
-            }
-            (Self::Matches(regex), Value::Texts(texts) | Value::List(texts)) => {
-                texts.iter().any(|text| regex.is_match(text))
-            }
-        }
-    }
-
-    fn holds_number(&self, value: u64) -> bool {
-        match self {
-            Self::Equals(wanted) => wanted.parse() == Ok(value),
-            Self::IsEmpty => value == 0,
-            Self::Contains(_) | Self::Matches(_) => self.holds(&Value::Texts(vec![&value.to_string()])),
+            (Self::IsEmpty, Value::Text(texts)) => texts.iter().all(|text| text.is_empty()),
+            (Self::Equals(Operand::Text(wanted)), Value::Text(texts)) => texts.iter().any(|it| it == wanted),
+            (Self::Equals(Operand::Number(wanted)), Value::Number(numbers)) => numbers.contains(wanted),
+            (Self::Equals(Operand::Flag(wanted)), Value::Flag(flag)) => flag == wanted,
+            (Self::Contains(wanted), Value::Text(texts)) => texts.iter().any(|text| text.contains(wanted)),
+            (Self::Contains(wanted), Value::List(items)) => items.iter().any(|item| item == wanted),
+            (Self::Matches(regex), Value::Text(texts)) => texts.iter().any(|text| regex.is_match(text)),
+            // A missing key; the rest is refused when a filter is read.
+            _ => false,
         }
     }
 }

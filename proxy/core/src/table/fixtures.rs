@@ -27,7 +27,7 @@ pub(super) fn target_id(text: &str) -> TargetId {
         Some(peer) => Locus::Peer(name(peer)),
         None => Locus::Datacenter(name(place)),
     };
-    TargetId { service: name(service), subset: subset.map(name), locus }
+    TargetId { service: name(service), subset: subset.map(name), locus, tenancy: None }
 }
 
 /// No headers at all.
@@ -56,6 +56,7 @@ impl Chains {
             default: false,
             customization_hash: None,
             service_meta: BTreeMap::new(),
+            envoy_extensions: Vec::new(),
             start: NodeKey::Resolver(target_id(primary)),
             nodes: BTreeMap::new(),
             targets: BTreeMap::new(),
@@ -184,6 +185,7 @@ pub(super) fn instance(datacenter: &str, address: &str, version: &str, status: H
         weight_passing: 1,
         weight_warning: 1,
         status,
+        health: Default::default(),
     }
 }
 

@@ -47,7 +47,7 @@ fn a_local_target_has_the_healthy_instances_of_its_subset() {
     check(&subset("Service.Meta.version == v2", false), &three(), Via::Direct, &["10.0.0.2:1"], None);
     check(&subset("Service.Meta.version == v2", true), &three(), Via::Direct, &[], None);
     check(&subset("", true), &three(), Via::Direct, &["10.0.0.1:1"], None);
-    let absent = "the subset's filter is not valid: expected a value, found the end at character 24";
+    let absent = "the subset's filter is not valid: 1:24 (23): no match found, expected a value: a name, a number, or a text in quotes";
     check(&subset("Service.Meta.version ==", false), &three(), Via::Direct, &[], Some(absent));
 }
 

@@ -97,6 +97,7 @@ impl Proxy {
                 service: "web".parse().expect("a name"),
                 subset: None,
                 locus: Locus::Datacenter("dc1".parse().expect("a name")),
+                tenancy: None,
             },
             cluster: "web".into(),
             via: Via::Direct,

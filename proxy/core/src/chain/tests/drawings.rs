@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::chain::fixtures::{Entries, define, name, redirect, route, seconds, split, targets};
+use crate::chain::fixtures::{Entries, define, leads, name, redirect, route, seconds, split, targets};
 use crate::chain::{Chain, Overrides, dot, json as answer, text};
+use crate::duration::Signed;
 use crate::entry::{
-    CookieConfig, Destination, HashPolicy, HeaderMatch, HttpMatch, LoadBalancer, MeshGatewayMode, Protocol,
-    Route, RouteMatch,
+    CookieConfig, Destination, EnvoyExtension, HashPolicy, HeaderMatch, HeaderModifiers, HttpMatch,
+    LoadBalancer, MeshGatewayMode, Protocol, Route, RouteMatch,
 };
 
 fn everything() -> Entries {
@@ -90,6 +91,119 @@ fn a_peer_target_shows_its_peer_and_no_datacenter() {
 }
 
 #[test]
+fn extensions_of_proxy_defaults_come_before_those_of_the_service() {
+    let extension = |name: &str| EnvoyExtension { name: name.to_owned(), ..EnvoyExtension::default() };
+    let lua = EnvoyExtension {
+        required: true,
+        arguments: json!({"Listener": "inbound"}),
+        consul_version: ">= 1.15".to_owned(),
+        ..extension("builtin/lua")
+    };
+    let mut entries = Entries::http().defaults("web", |it| {
+        it.protocol = Some(Protocol::Http);
+        it.envoy_extensions = vec![lua];
+    });
+    entries.0.proxy_defaults.as_mut().expect("http() sets it").envoy_extensions =
+        vec![extension("builtin/ext-authz")];
+    check(
+        &entries.chain("web"),
+        "/Chain/EnvoyExtensions",
+        &json!([
+            {
+                "Name": "builtin/ext-authz",
+                "Required": false,
+                "Arguments": null,
+                "ConsulVersion": "",
+                "EnvoyVersion": "",
+            },
+            {
+                "Name": "builtin/lua",
+                "Required": true,
+                "Arguments": {"Listener": "inbound"},
+                "ConsulVersion": ">= 1.15",
+                "EnvoyVersion": "",
+            },
+        ]),
+    );
+    let others = answer::to_value(&entries.chain("api"));
+    assert_eq!(at(&others, "/Chain/EnvoyExtensions").as_array().map(Vec::len), Some(1));
+}
+
+/// A route whose destination has Enterprise's tenancy.
+fn tenanted(namespace: Option<&str>, partition: Option<&str>) -> Entries {
+    let destination = Destination {
+        service: Some(name("api")),
+        namespace: namespace.map(str::to_owned),
+        partition: partition.map(str::to_owned),
+        ..Destination::default()
+    };
+    let route = Route { destination: Some(destination), ..route("/api", "") };
+    Entries::http().router("web", [route])
+}
+
+#[test]
+fn the_namespace_of_a_routes_destination_shows_in_its_target() {
+    for (namespace, partition, id, name) in [
+        (Some("foo"), None, "api.foo.default.dc1", "api.foo.dc1.internal.td.consul"),
+        (None, Some("bar"), "api.default.bar.dc1", "api.default.bar.dc1.internal-v1.td.consul"),
+        (Some("foo"), Some("bar"), "api.foo.bar.dc1", "api.foo.bar.dc1.internal-v1.td.consul"),
+        (Some("default"), Some("default"), "api.default.default.dc1", "api.default.dc1.internal.td.consul"),
+    ] {
+        let chain = tenanted(namespace, partition).chain("web");
+        check(
+            &chain,
+            "/Chain/Nodes/router:web.default.default/Routes/0/NextNode",
+            &json!(format!("resolver:{id}")),
+        );
+        let target = format!("/Chain/Targets/{id}");
+        check(&chain, &format!("{target}/ID"), &json!(id));
+        check(&chain, &format!("{target}/Namespace"), &json!(namespace.unwrap_or("default")));
+        check(&chain, &format!("{target}/Partition"), &json!(partition.unwrap_or("default")));
+        for field in ["SNI", "Name"] {
+            check(&chain, &format!("{target}/{field}"), &json!(name));
+        }
+    }
+}
+
+#[test]
+fn a_namespace_selects_nothing_and_redirects_keep_it() {
+    let entries = tenanted(Some("foo"), None);
+    let chain = entries.clone().splitter("api", [split(100.0, "")]).chain("web");
+    assert_eq!(leads(&chain, "router:web.default.default")[0], "splitter:api.default.default");
+    let chain = entries.clone().redirect("api", redirect("v2@dc2")).chain("web");
+    assert_eq!(leads(&chain, "router:web.default.default")[0], "resolver:v2.foo.default.dc2");
+    let chain = entries.redirect("api", redirect("v2@peer:east")).chain("web");
+    assert_eq!(leads(&chain, "router:web.default.default")[0], "resolver:v2.default.default.external.east");
+}
+
+#[test]
+fn what_is_zero_is_left_out_of_a_definition() {
+    let zero = Some(Signed { nanos: 0 });
+    let destination = Destination {
+        num_retries: Some(0),
+        request_timeout: zero,
+        idle_timeout: zero,
+        ..Destination::default()
+    };
+    let route = Route { destination: Some(destination), ..Route::default() };
+    check(
+        &Entries::http().router("web", [route]).chain("web"),
+        "/Chain/Nodes/router:web.default.default/Routes/0/Definition",
+        &json!({"Destination": {}}),
+    );
+}
+
+#[test]
+fn a_weight_is_shown_as_it_counts_rounded() {
+    let chain = Entries::http().splitter("web", [split(33.333, ""), split(66.667, "b")]).chain("web");
+    let splits = "/Chain/Nodes/splitter:web.default.default/Splits";
+    for (i, weight) in [(0, 33.33), (1, 66.67)] {
+        check(&chain, &format!("{splits}/{i}/Definition/Weight"), &json!(weight));
+        check(&chain, &format!("{splits}/{i}/Weight"), &json!(weight));
+    }
+}
+
+#[test]
 fn a_splitter_shows_definition_weight_and_next_node() {
     let chain = everything().chain("web");
     check(
@@ -144,7 +258,7 @@ fn a_failover_shows_its_targets() {
 fn a_resolvers_request_timeout_is_a_number_and_a_routes_is_a_text() {
     let mut to_admin = route("/admin", "admin");
     if let Some(destination) = &mut to_admin.destination {
-        destination.request_timeout = Some(crate::duration::Signed { nanos: 1_500_000_000 });
+        destination.request_timeout = Some(Signed { nanos: 1_500_000_000 });
     }
     let chain = everything().router("web", [to_admin]).chain("web");
     check(
@@ -219,13 +333,20 @@ fn the_text_draws_every_stage_and_no_splitter_twice() {
         "\
 web in dc1, http
 └─ router web
-   ├─ path /admin* → admin.default.default.dc1 (connect 5s)
-   ├─ path /* → splitter web
-   │  ├─ 66.67% → v1.web.default.default.dc1 (connect 5s, filter Service.Meta.version == v1)
-   │  │  └─ failover → v1.web.default.default.dc2 (connect 5s, filter Service.Meta.version == v1)
-   │  └─ 33.33% → web.default.default.external.east (connect 5s)
-   │     └─ failover → web.default.default.dc2 (connect 5s)
-   └─ path /* → splitter web, as above
+   ├─ 1. path /admin* → admin.default.default.dc1
+   ├─ 2. path /* → splitter web
+   │  ├─ 66.67% → v1.web.default.default.dc1
+   │  │  └─ failover → v1.web.default.default.dc2
+   │  └─ 33.33% → web.default.default.external.east
+   │     └─ failover → web.default.default.dc2
+   └─ 3. path /* → splitter web, as above
+
+targets
+  admin.default.default.dc1          connect 5s
+  web.default.default.dc2            connect 5s
+  web.default.default.external.east  connect 5s
+  v1.web.default.default.dc1         connect 5s, filter Service.Meta.version == v1
+  v1.web.default.default.dc2         connect 5s, filter Service.Meta.version == v1
 "
     );
 }
@@ -252,7 +373,10 @@ fn the_text_says_what_a_route_asks_for_and_does() {
         service: Some(name("api")),
         prefix_rewrite: Some("/b".to_owned()),
         num_retries: Some(3),
-        request_timeout: Some(crate::duration::Signed { nanos: -1 }),
+        retry_on: vec!["5xx".to_owned()],
+        retry_on_status_codes: vec![503],
+        request_headers: Some(HeaderModifiers::default()),
+        request_timeout: Some(Signed { nanos: -1 }),
         ..Destination::default()
     };
     let written = Route { matches: Some(RouteMatch { http: Some(http) }), destination: Some(destination) };
@@ -260,9 +384,9 @@ fn the_text_says_what_a_route_asks_for_and_does() {
     assert_eq!(
         drawing.lines().nth(2),
         Some(
-            "   ├─ path ~ /a\\d+, method GET|PUT, header x, header x = 1, not header x = p*, \
-             header x = *\\u{1b}[2J (rewritten to /b, without a time limit, 3 retries) → \
-             api.default.default.dc1 (connect 5s)"
+            "   ├─ 1. path ~ /a\\d+, method GET|PUT, header x, header x = 1, not header x = p*, \
+             header x = *\\u{1b}[2J (rewritten to /b, without a time limit, 3 retries on 5xx 503, \
+             request headers changed) → api.default.default.dc1"
         )
     );
 }
@@ -272,7 +396,8 @@ fn the_text_shows_what_a_chain_is_customized_by() {
     let wanted = Overrides { protocol: Some(Protocol::Http), ..Overrides::default() };
     assert_eq!(
         text::draw(&Entries::default().chain_with("web", wanted)),
-        "web in dc1, http, default, customized 1a47f6e1\n└─ web.default.default.dc1 (connect 5s)\n"
+        "web in dc1, http, default, customized 1a47f6e1\n└─ web.default.default.dc1\n\ntargets\n  \
+         web.default.default.dc1  connect 5s\n"
     );
 }
 

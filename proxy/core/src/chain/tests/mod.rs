@@ -5,6 +5,7 @@ mod depth;
 mod drawings;
 mod errors;
 mod failover;
+mod graph;
 mod invariants;
 mod overrides;
 mod protocols;

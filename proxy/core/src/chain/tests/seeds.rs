@@ -50,9 +50,13 @@ fn half_of_the_requests_go_to_the_peer_which_also_takes_over_the_other_half() {
         "\
 frontend in dc1, http
 └─ splitter frontend
-   ├─ 50% → frontend.default.default.dc1 (connect 15s)
-   │  └─ failover → frontend.default.default.external.cluster-02 (connect 15s)
-   └─ 50% → frontend.default.default.external.cluster-02 (connect 15s)
+   ├─ 50% → frontend.default.default.dc1
+   │  └─ failover → frontend.default.default.external.cluster-02
+   └─ 50% → frontend.default.default.external.cluster-02
+
+targets
+  frontend.default.default.dc1                  connect 15s
+  frontend.default.default.external.cluster-02  connect 15s
 "
     );
 }

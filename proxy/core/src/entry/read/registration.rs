@@ -105,7 +105,8 @@ fn instance(
     };
     enterprise(fields, &["namespace", "partition"], "");
     locality(fields);
-    fields.ignore(&["token", "enable_tag_override"]);
+    let enable_tag_override = fields.flag("enable_tag_override");
+    fields.ignore(&["token"]);
     if let Some(path) = socket_path.as_ref().filter(|_| port != 0 || address.is_some()) {
         let path = path.display();
         let message = format!("service {shown} cannot have both socket path {path} and address/port");
@@ -123,6 +124,7 @@ fn instance(
         socket_path,
         tagged_addresses: tagged_addresses.unwrap_or_default(),
         tags,
+        enable_tag_override,
         meta,
         weight_passing,
         weight_warning,

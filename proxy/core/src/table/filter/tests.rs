@@ -1,6 +1,8 @@
 //! Filters over one instance, each with what it says of it.
 
 use super::*;
+use crate::catalog::{HealthCheck, HealthEntry};
+use crate::entry::{HealthStatus, MeshGatewayMode};
 
 fn instance() -> Instance {
     Instance {
@@ -20,6 +22,21 @@ fn instance() -> Instance {
         weight_passing: 10,
         weight_warning: 1,
         status: HealthStatus::Warning,
+        health: HealthEntry {
+            tagged_addresses: [("lan".to_owned(), ("10.0.0.9".to_owned(), 8181))].into(),
+            enable_tag_override: true,
+            checks: vec![HealthCheck {
+                id: "service:web-1".to_owned(),
+                name: "alive".to_owned(),
+                status: HealthStatus::Warning,
+                kind: "http",
+                service_id: "web-1".to_owned(),
+                ..HealthCheck::default()
+            }],
+            local_service_port: 8080,
+            mesh_gateway: MeshGatewayMode::Local,
+            ..HealthEntry::default()
+        },
     }
 }
 
@@ -29,45 +46,103 @@ fn check(filter: &str, expected: bool) {
 }
 
 #[test]
-fn fields_compare_with_values_quoted_or_not() {
+fn fields_compare_with_names_numbers_and_quoted_texts() {
     for filter in [
         "",
-        "  ",
         "Service.Meta.version == v1",
         "Service.Meta.version == \"v1\"",
         "Service.Meta.version == `v1`",
         "Service.Meta.version==v1",
         "Service.Meta[\"version\"] == v1",
+        "Service[ `Meta` ][\"version\"] == v1",
         "\"/Service/Meta/version\" == v1",
         "Service.Meta[\"a b\"] == x",
         "Service.Meta.version != v2",
-        "Service.ID == web-1",
+        "Service.ID == \"web-1\"",
         "Service.ID == \"web-1-sidecar-proxy\"",
         "Service.Service == web",
+        "Service.Kind == \"connect-proxy\"",
         "Service.Port == 8080",
+        "Service.Port == 21000",
+        "Service.Port == \"0x1f90\"",
+        "Service.Port != 80",
         "Service.Weights.Passing == 10",
         "Service.Address == \"10.0.0.1\"",
-        "Service.Address == 10.0.0.1",
-        "Node.Node == node-1",
+        "Service.TaggedAddresses.lan.Address == \"10.0.0.9\"",
+        "Service.TaggedAddresses.lan.Port == 8181",
+        "Service.TaggedAddresses.wan.Port != 8181",
+        "Service.EnableTagOverride == true",
+        "Service.EnableTagOverride != \"F\"",
+        "Service.Connect.Native == false",
+        "Service.PeerName == ``",
+        "Service.Proxy.DestinationServiceName == web",
+        "Service.Proxy.LocalServicePort == 8080",
+        "Service.Proxy.MeshGateway.Mode == local",
+        "Node.Node == `node-1`",
         "Node.Datacenter == dc1",
-        "Checks.Status == warning",
     ] {
         check(filter, true);
     }
     for filter in [
         "Service.Meta.version == V1",
+        "Service.Meta.version == a.b[`c`]",
+        "Service.Port == -80",
         "Service.Port == 80",
-        "Checks.Status == passing",
-        "Service.ID != web-1",
+        "Service.ID != \"web-1\"",
+        "Service.TaggedAddresses.wan.Port == 8181",
     ] {
         check(filter, false);
     }
 }
 
 #[test]
-fn an_unquoted_value_may_have_points() {
-    check("Service.Meta.version == v1.2", false);
-    check("Service.Meta.version != v1.2 and v1 in Service.Meta.version", true);
+fn one_check_is_enough_even_for_a_negated_operator() {
+    for (filter, expected) in [
+        ("Checks.Status == warning", true),
+        ("Checks.Status == passing", true),
+        ("Checks.Status == critical", false),
+        ("Checks.Status != passing", true),
+        ("Checks.Status != warning", true),
+        ("not Checks.Status == warning", false),
+        ("Checks.CheckID == serfHealth", true),
+        ("Checks.CheckID == \"service:web-1\"", true),
+        ("Checks.Name contains ali", true),
+        ("Checks.Type == http", true),
+        ("canary in Checks.ServiceTags", true),
+        ("Checks is empty", false),
+        ("Service.Proxy.Upstreams is empty", true),
+    ] {
+        check(filter, expected);
+    }
+}
+
+#[test]
+fn keywords_can_be_names_and_values() {
+    for (filter, expected) in [
+        ("not in Service.Tags", false),
+        ("is not in Service.Tags", true),
+        ("not not in Service.Tags", true),
+        ("not not not in Service.Tags", false),
+        ("Service.Meta.version == not", false),
+        ("not Service.Meta.version == or", true),
+    ] {
+        check(filter, expected);
+    }
+}
+
+#[test]
+fn white_space_separates_words_and_may_surround_signs() {
+    for filter in [
+        "\t\r\n ( \t\r\n Service.Service \t == \r\n web \n ) \n",
+        "Service.Tags  is \t not \n empty",
+        "(Service.Service==web)  and  (Service.Port==8080)",
+        "not   (Service.Service==api)",
+    ] {
+        check(filter, true);
+    }
+    for filter in ["(Service.Service==web)and(Service.Port==8080)", "not(Service.Service==api)", "  "] {
+        assert!(Filter::parse(filter).is_err(), "{filter}");
+    }
 }
 
 #[test]
@@ -82,6 +157,9 @@ fn lists_and_maps_can_be_searched_both_ways_round() {
         ("version in Service.Meta", true),
         ("Service.Meta contains zone", false),
         ("\"0.0\" in Service.Address", true),
+        ("lan in Service.TaggedAddresses", true),
+        ("Service.TaggedAddresses not contains wan", true),
+        ("wan in Node.TaggedAddresses", true),
     ] {
         check(filter, expected);
     }
@@ -94,10 +172,9 @@ fn a_missing_key_is_empty_and_equal_to_nothing() {
         ("Service.Meta.zone != a", true),
         ("a in Service.Meta.zone", false),
         ("a not in Service.Meta.zone", true),
-        ("Service.Meta.zone is empty", true),
-        ("Service.Meta.zone is not empty", false),
-        ("Service.Meta.empty is empty", true),
-        ("Service.Meta.version is empty", false),
+        ("Service.Meta.zone not matches a", true),
+        ("Service.Meta is empty", false),
+        ("Service.Meta.empty == ``", true),
         ("Service.Tags is not empty", true),
         ("Node.Meta is empty", true),
         ("Node.Meta.rack matches `.*`", false),
@@ -132,32 +209,79 @@ fn not_binds_more_than_and_which_binds_more_than_or() {
 }
 
 #[test]
+fn faults_of_syntax_are_told_with_their_place_as_go_bexpr_does() {
+    for (filter, message) in [
+        ("Service.ID == \"12x", "1:19 (18): rule \"string\": Unterminated string literal"),
+        ("Service.ID == `12x", "1:19 (18): rule \"string\": Unterminated string literal"),
+        ("Service.ID == \"\\d\"", "1:15 (14): rule \"string\": invalid syntax"),
+        ("Service.Port == 3x", "1:18 (17): rule \"number\": Invalid number literal"),
+        ("Service.Port == 01", "1:18 (17): rule \"number\": Invalid number literal"),
+        ("Service[3] == abc", "1:9 (8): rule \"index\": Invalid index"),
+        ("x in Service[\"Meta\"", "1:20 (19): rule \"index\": Unclosed index expression"),
+        ("x in\n32", "2:1 (5): rule \"match\": Invalid selector"),
+        ("(Service.ID == a", "1:17 (16): rule \"grouping\": Unmatched parentheses"),
+    ] {
+        let error = Filter::parse(filter).expect_err(filter);
+        assert_eq!(error.to_string(), message, "{filter}");
+    }
+}
+
+#[test]
 fn what_is_no_filter_is_refused_with_place_and_reason() {
     for (filter, at, part) in [
-        ("Service.Meta.version = v1", 22, "unexpected '='"),
-        ("Service.Meta.version == ", 25, "expected a value, found the end"),
-        ("Service.Foo == v1", 1, "no field Service.Foo"),
-        ("Meta.version == v1", 1, "Service.Meta.KEY"),
+        ("Service.Meta.version = v1", 21, "expected an operator"),
+        ("Service.Meta.version == ", 25, "expected a value"),
         ("Service.Tags", 13, "expected an operator"),
-        ("Service.Tags is full", 17, "\"empty\""),
-        ("Service.Meta. == x", 15, "expected a name"),
-        ("(Service.ID == a", 17, "\")\""),
+        ("Service.Tags is full", 13, "expected an operator"),
+        ("Service.Meta. == x", 13, "expected an operator"),
+        ("(Service.ID == a b)", 18, "\")\""),
         ("Service.ID == a Service.ID == b", 17, "\"and\""),
-        ("Service.ID == \"a", 15, "no end"),
-        ("Service.ID matches \"(\"", 20, "regular expression"),
-        ("Service.ID == a and", 20, "found the end"),
-        ("ä == b", 1, "unexpected 'ä'"),
-        ("Service.ID == b ä", 17, "unexpected 'ä'"),
+        ("Service.ID == web-1", 18, "stands in quotes"),
+        ("Service.Meta.version == v1.2", 27, "stands in quotes"),
+        ("32 == 32", 3, "expected an operator"),
+        ("Service.ID == a and ", 21, "expected a value"),
+        ("ä == b", 1, "expected a value"),
+        ("Service.ID == b ä", 17, "\"and\""),
+        ("not Service.ID = b", 15, "expected an operator"),
     ] {
         let error = Filter::parse(filter).expect_err(filter);
         assert_eq!(error.at, at, "{filter}: {error}");
-        assert!(error.message.contains(part), "{filter}: {error}");
+        assert!(
+            error.message.contains("no match found") && error.message.contains(part),
+            "{filter}: {error}"
+        );
+    }
+}
+
+#[test]
+fn what_an_entry_does_not_have_or_cannot_be_asked_is_refused() {
+    for (filter, message) in [
+        ("Service.Foo == v1", "Selector \"Service.Foo\" is not valid"),
+        ("Meta.version == v1", "Selector \"Meta\" is not valid"),
+        ("not Service.Meta.a.b == v1", "Selector \"Service.Meta.a.b\" is not valid"),
+        ("Service in Node", "Invalid match operator \"In\" for selector \"Node\""),
+        ("8 in Service.Port", "Invalid match operator \"In\" for selector \"Service.Port\""),
+        ("Service.Tags != a", "Invalid match operator \"Not Equal\" for selector \"Service.Tags\""),
+        ("Service.Meta.a is empty", "Invalid match operator \"Is Empty\" for selector \"Service.Meta.a\""),
+        ("a in Checks", "Invalid match operator \"In\" for selector \"Checks\""),
+        (
+            "Service.Port == abc",
+            "Failed to coerce value \"abc\" for selector \"Service.Port\": strconv.ParseInt: parsing \"abc\"",
+        ),
+        (
+            "Service.EnableTagOverride == yes",
+            "Failed to coerce value \"yes\" for selector \"Service.EnableTagOverride\": strconv.ParseBool",
+        ),
+        ("Service.ID matches \"(\"", "Failed to compile regular expression \"(\""),
+    ] {
+        let error = Filter::parse(filter).expect_err(filter).to_string();
+        assert!(error.starts_with(message), "{filter}: {error}");
     }
 }
 
 #[test]
 fn a_long_or_deep_filter_does_not_exhaust_the_stack() {
-    let long = vec!["Service.ID == web-1"; 100_000].join(" and ");
+    let long = vec!["Service.Service == web"; 100_000].join(" and ");
     check(&long, true);
     let deep = format!("{}Service.ID == a{}", "(".repeat(100_000), ")".repeat(100_000));
     assert!(Filter::parse(&deep).is_err_and(|error| error.message.contains("nested")));

@@ -15,8 +15,11 @@ const ALIAS: [&str; 2] = ["alias_service", "alias_node"];
 
 pub(super) fn read(mut map: Fields<'_>) -> Check {
     let interval = map.take("interval").filter(|item| !item.is_empty());
+    let (id, check_id) = (map.string("id"), map.string("check_id"));
     let mut read = Check {
+        id: check_id.or(id).unwrap_or_default(),
         name: map.string("name").unwrap_or_default(),
+        notes: map.string("notes").unwrap_or_default(),
         http: map.string("http"),
         tcp: map.string("tcp"),
         grpc: map.string("grpc"),
@@ -52,9 +55,6 @@ pub(super) fn read(mut map: Fields<'_>) -> Check {
     map.ignore(&NOT_RUN);
     map.ignore(&ALIAS);
     map.ignore(&[
-        "id",
-        "check_id",
-        "notes",
         "token",
         "service_id",
         "service_name",
