@@ -12,6 +12,7 @@ pub mod entry;
 pub mod load;
 pub mod name;
 pub mod outlier;
+pub mod pattern;
 pub mod pick;
 pub mod problem;
 pub mod sni;

@@ -1,17 +1,26 @@
 //! Finding the first route that matches, among ten or ten thousand.
 //!
-//! Asking one route after the other costs 7 ns each: fine for a few, 70 µs for ten thousand. Found by an index the last
-//! of 10, 100 and 10,000 prefixes takes 26, 32 and 48 ns (one core of a shared machine, without link-time optimisation;
-//! leg and endpoint add 24). Beyond a few, routes with an exact path are found by hash and routes with a prefix by one search; only the others
-//! are still asked in turn. The answer is that of asking all of them in order, which tests compare it with.
+//! Asking one route after the other costs 7 ns each and more: fine for a few, 70 µs for ten thousand. Beyond a few,
+//! each route is therefore kept under one thing that all its requests have in common, its [`Lead`]: a path, the start or
+//! the end of one, a header's value, a text that its expression must contain. A request finds the routes kept under
+//! what it has, and asks those alone. Where many share what they are kept under, they are told apart by a second lead,
+//! and so on. The answer is that of asking all of them in order, which tests compare it with.
+//!
+//! Here: looking up. [`build`] chooses the leads, [`trie`] holds the texts. Nothing here allocates or locks.
 
-use std::collections::{BTreeMap, HashMap};
+mod build;
+mod trie;
 
-use super::matcher::PathTest;
+use super::matcher::{Lead, Place};
 use super::{RequestHead, Route};
+use trie::Trie;
 
 /// Up to so many routes, asking them in turn is the cheaper way.
 const FEW: usize = 4;
+
+/// How many texts found within one value are kept apart. With more, which takes a request made for the purpose, all
+/// routes that look for one are asked in turn.
+const MOST_WITHIN: usize = 16;
 
 /// The routes of a router, in order. The last matches whatever the others leave.
 #[derive(Debug, Default)]
@@ -20,32 +29,10 @@ pub(super) struct Routes {
     index: Option<Index>,
 }
 
-/// Routes by path, each list ascending.
-#[derive(Debug, Default)]
-struct Index {
-    exact: HashMap<Box<str>, Vec<usize>>,
-    /// Ascending by prefix.
-    prefixes: Box<[Prefix]>,
-    /// What all prefixes begin with.
-    common: Box<str>,
-    /// One a prefix: its next eight bytes. Searching these first touches one dense array instead of a text a step,
-    /// and finds one of 10,000 in the time that one of 100 took.
-    keys: Box<[u64]>,
-    /// Expressions, paths in any case, and routes that do not ask for a path.
-    others: Vec<usize>,
-}
-
-#[derive(Debug)]
-struct Prefix {
-    text: Box<str>,
-    /// The longest of the other prefixes that this one begins with.
-    parent: Option<usize>,
-    routes: Vec<usize>,
-}
-
 impl Routes {
     pub(super) fn new(all: Vec<Route>) -> Self {
-        let index = (all.len() > FEW).then(|| Index::new(&all));
+        let asked = &all[..all.len().saturating_sub(1)];
+        let index = (asked.len() > FEW).then(|| Index::new(asked));
         Self { all: all.into(), index }
     }
 
@@ -57,88 +44,213 @@ impl Routes {
     /// match everything, so it is not asked: that way even `OPTIONS *` has a route.
     pub(super) fn first_match(&self, head: &RequestHead<'_>) -> Option<usize> {
         let (_, others) = self.all.split_last()?;
-        let first = match &self.index {
-            Some(index) => index.first_match(others, head),
-            None => others.iter().position(|route| route.matcher.matches(head)),
-        };
-        Some(first.unwrap_or(others.len()))
+        Some(match &self.index {
+            Some(index) => {
+                let mut search = Search::new(others, head);
+                index.look_up(&mut search);
+                search.best
+            }
+            None => others.iter().position(|route| route.matcher.matches(head)).unwrap_or(others.len()),
+        })
+    }
+}
+
+/// The search for one request.
+struct Search<'a> {
+    routes: &'a [Route],
+    head: &'a RequestHead<'a>,
+    /// The first of the routes found to match, or how many there are. Only what comes before is still worth asking.
+    best: usize,
+    /// How many were asked.
+    #[cfg(test)]
+    asked: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new(routes: &'a [Route], head: &'a RequestHead<'a>) -> Self {
+        Self {
+            routes,
+            head,
+            best: routes.len(),
+            #[cfg(test)]
+            asked: 0,
+        }
+    }
+
+    /// Asks the routes of an ascending list.
+    fn ask(&mut self, routes: &[usize]) {
+        let best = self.best;
+        for number in routes.iter().copied().take_while(|number| *number < best) {
+            #[cfg(test)]
+            (self.asked += 1);
+            if self.routes[number].matcher.matches(self.head) {
+                self.best = number;
+                return;
+            }
+        }
+    }
+}
+
+/// Routes by what they want where.
+#[derive(Debug, Default)]
+struct Index {
+    /// Neither headers nor query parameters.
+    places: Box<[(Place, Values)]>,
+    headers: Named,
+    params: Named,
+    /// Routes without a lead that would tell them apart; ascending.
+    rest: Box<[usize]>,
+    /// The first of all these routes.
+    least: usize,
+}
+
+/// Headers or query parameters that routes ask for.
+#[derive(Debug, Default)]
+struct Named {
+    places: Box<[(Place, Values)]>,
+    /// Which of them have this name, in any case, when there are more names than a request has headers: instead of
+    /// asking it for each, those that it has are looked up.
+    names: Option<Trie<Vec<usize>>>,
+}
+
+/// Routes by what they want of one value.
+#[derive(Debug, Default)]
+struct Values {
+    starts: Trie<Start>,
+    /// By texts read backwards.
+    ends: Trie<Bucket>,
+    within: Trie<Bucket>,
+    /// All the routes in `within`; ascending.
+    all_within: Box<[usize]>,
+    /// The first of all these routes.
+    least: usize,
+}
+
+/// Routes that want a value to start so, and those that want it to be so.
+#[derive(Debug, Default)]
+struct Start {
+    open: Bucket,
+    whole: Bucket,
+}
+
+/// Routes that want the same.
+#[derive(Debug)]
+enum Bucket {
+    /// Ascending.
+    Routes(Box<[usize]>),
+    Index(Box<Index>),
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self::Routes([].into())
     }
 }
 
 impl Index {
-    fn new(all: &[Route]) -> Self {
-        let mut index = Self::default();
-        let mut prefixes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        let others = &all[..all.len().saturating_sub(1)];
-        for (number, route) in others.iter().enumerate() {
-            match &route.matcher.path {
-                PathTest::Exact(path) => index.exact.entry(path.clone()).or_default().push(number),
-                PathTest::Prefix(prefix) => prefixes.entry(prefix).or_default().push(number),
-                PathTest::Never => {}
-                PathTest::Any | PathTest::ExactFolded(_) | PathTest::PrefixFolded(_) | PathTest::Regex(_) => {
-                    index.others.push(number);
+    fn look_up(&self, search: &mut Search<'_>) {
+        if self.least >= search.best {
+            return;
+        }
+        for (place, values) in &self.places {
+            values.look_up(place, search);
+        }
+        self.headers.look_up_headers(search);
+        self.params.look_up_params(search);
+        search.ask(&self.rest);
+    }
+}
+
+impl Named {
+    fn look_up_headers(&self, search: &mut Search<'_>) {
+        let head = search.head;
+        let listed = self
+            .names
+            .as_ref()
+            .is_some_and(|names| head.headers.each_name(&mut |name| self.look_up_name(names, name, search)));
+        if !listed {
+            self.look_up_all(search);
+        }
+    }
+
+    fn look_up_params(&self, search: &mut Search<'_>) {
+        let head = search.head;
+        // Of more parameters than routes ask for, most are there to cost us time.
+        match self.names.as_ref().filter(|_| head.query_pairs().count() <= self.places.len()) {
+            Some(names) => head.query_pairs().for_each(|(name, _)| self.look_up_name(names, name, search)),
+            None => self.look_up_all(search),
+        }
+    }
+
+    fn look_up_name(&self, names: &Trie<Vec<usize>>, name: &str, search: &mut Search<'_>) {
+        names.prefixes_of(folded(name.as_bytes()), |places, whole| {
+            for index in places.iter().filter(|_| whole) {
+                let (place, values) = &self.places[*index];
+                values.look_up(place, search);
+            }
+        });
+    }
+
+    fn look_up_all(&self, search: &mut Search<'_>) {
+        for (place, values) in &self.places {
+            values.look_up(place, search);
+        }
+    }
+}
+
+impl Values {
+    fn look_up(&self, place: &Place, search: &mut Search<'_>) {
+        if self.least >= search.best {
+            return;
+        }
+        let Some(value) = place.value(search.head) else { return };
+        self.starts.prefixes_of(folded(&value), |start, whole| {
+            start.open.look_up(search);
+            if whole {
+                start.whole.look_up(search);
+            }
+        });
+        if !self.ends.is_empty() {
+            self.ends.prefixes_of(folded(&value).rev(), |bucket, _| bucket.look_up(search));
+        }
+        if !self.within.is_empty() {
+            self.look_up_within(&value, search);
+        }
+    }
+
+    fn look_up_within(&self, value: &[u8], search: &mut Search<'_>) {
+        // A text that stands there twice is no reason to ask its routes twice.
+        let mut seen: [Option<&Bucket>; MOST_WITHIN] = [None; MOST_WITHIN];
+        let mut count = 0;
+        for start in 0..=value.len() {
+            self.within.prefixes_of(folded(&value[start..]), |bucket, _| {
+                let is_new = !seen.iter().flatten().any(|known| std::ptr::eq(*known, bucket));
+                if is_new && let Some(free) = seen.get_mut(count) {
+                    *free = Some(bucket);
+                    bucket.look_up(search);
                 }
+                count += usize::from(is_new);
+            });
+            if count > MOST_WITHIN {
+                return search.ask(&self.all_within);
             }
         }
-        // In ascending order a prefix comes right before all that begin with it, so those that the next one may
-        // begin with are the last one and its ancestors.
-        let mut made: Vec<Prefix> = Vec::with_capacity(prefixes.len());
-        for (text, routes) in prefixes {
-            let mut parent = made.len().checked_sub(1);
-            while let Some(at) = parent.filter(|at| !text.starts_with(&*made[*at].text)) {
-                parent = made[at].parent;
-            }
-            made.push(Prefix { text: text.into(), parent, routes });
-        }
-        let (first, last) = (made.first(), made.last());
-        index.common = first.zip(last).map_or("", |(first, last)| common(&first.text, &last.text)).into();
-        index.keys = made.iter().map(|prefix| key(&prefix.text[index.common.len()..])).collect();
-        index.prefixes = made.into();
-        index
-    }
-
-    fn first_match(&self, routes: &[Route], head: &RequestHead<'_>) -> Option<usize> {
-        let mut best = None;
-        let mut consider = |list: &[usize]| {
-            let open = list.iter().take_while(|number| best.is_none_or(|best| **number < best));
-            let mut matching = open.copied().filter(|number| routes[*number].matcher.matches(head));
-            best = matching.next().or(best);
-        };
-        if let Some(list) = self.exact.get(head.path) {
-            consider(list);
-        }
-        // All prefixes of the path are among the greatest one that is not above it, and its ancestors.
-        let mut at = self.not_above(head.path);
-        while let Some(prefix) = at.map(|at| &self.prefixes[at]) {
-            if head.path.starts_with(&*prefix.text) {
-                consider(&prefix.routes);
-            }
-            at = prefix.parent;
-        }
-        consider(&self.others);
-        best
-    }
-
-    /// The greatest prefix that is not above `path`; None also when no prefix can be one of `path`.
-    fn not_above(&self, path: &str) -> Option<usize> {
-        let key = key(path.strip_prefix(&*self.common)?);
-        let start = self.keys.partition_point(|other| *other < key);
-        let level = self.keys[start..].partition_point(|other| *other == key);
-        let among = self.prefixes[start..start + level].partition_point(|prefix| *prefix.text <= *path);
-        (start + among).checked_sub(1)
     }
 }
 
-/// What the least and the greatest of sorted texts, and so all between them, begin with.
-fn common<'a>(least: &'a str, greatest: &str) -> &'a str {
-    let same = least.char_indices().zip(greatest.chars()).find(|((_, a), b)| a != b);
-    &least[..same.map_or(least.len().min(greatest.len()), |((at, _), _)| at)]
+impl Bucket {
+    fn look_up(&self, search: &mut Search<'_>) {
+        match self {
+            Self::Routes(routes) => search.ask(routes),
+            Self::Index(index) => index.look_up(search),
+        }
+    }
 }
 
-/// The first eight bytes as a number that sorts as they do.
-fn key(text: &str) -> u64 {
-    let mut bytes = [0; 8];
-    let len = text.len().min(8);
-    bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
-    u64::from_be_bytes(bytes)
+/// As the texts of a [`Trie`] are: in lower case.
+fn folded(value: &[u8]) -> impl DoubleEndedIterator<Item = u8> {
+    value.iter().map(u8::to_ascii_lowercase)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,64 +2,54 @@
 //!
 //! All of them must hold. Paths and query parameters are compared as sent, undecoded, as Envoy does; whoever
 //! normalises a path does so before it comes here, for routes and intentions alike. Header names are folded when a
-//! matcher is made, regular expressions are linear in time and bounded in size. Kept out: the order of routes.
+//! matcher is made. Kept out: the order of routes, and how an index finds those worth asking (`table::index`).
 
-use regex::bytes::{Regex, RegexBuilder};
+mod clues;
+mod place;
 
 use super::RequestHead;
 use crate::entry::{HeaderMatch, HttpMatch, QueryParamMatch};
+use crate::pattern::{InvalidPattern, Pattern};
+pub(super) use clues::Lead;
+pub(super) use place::Place;
 
 /// The criteria of `Match.HTTP`.
 #[derive(Debug)]
 pub struct Matcher {
-    pub(super) path: PathTest,
-    headers: Box<[HeaderTest]>,
-    query: Box<[QueryTest]>,
+    path: PathTest,
+    headers: Box<[ValueTest]>,
+    query: Box<[ValueTest]>,
     /// Any when empty.
     methods: Box<[Box<str>]>,
 }
 
 /// What is asked of the path, the query left out.
 #[derive(Debug)]
-pub(super) enum PathTest {
+enum PathTest {
     Any,
     Exact(Box<str>),
     Prefix(Box<str>),
     /// The same in any (ASCII) case.
     ExactFolded(Box<str>),
     PrefixFolded(Box<str>),
-    Regex(Regex),
+    Regex(Pattern),
     /// The criteria could not be compiled: nothing matches.
     Never,
 }
 
+/// What is asked of a header or a query parameter.
 #[derive(Debug)]
-struct HeaderTest {
-    name: HeaderName,
-    value: ValueTest,
+struct ValueTest {
+    place: Place,
+    test: Test,
     invert: bool,
 }
 
-/// Envoy's pseudo-headers can be matched too, whatever version of HTTP a request came in.
 #[derive(Debug)]
-enum HeaderName {
-    Plain(Box<str>),
-    Authority,
-    Method,
-    Path,
-}
-
-#[derive(Debug)]
-struct QueryTest {
-    name: Box<str>,
-    value: ValueTest,
-}
-
-#[derive(Debug)]
-enum ValueTest {
+enum Test {
     Present,
     Text { how: How, text: Box<[u8]>, ignore_case: bool },
-    Regex(Regex),
+    Regex(Pattern),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,48 +60,16 @@ enum How {
     Contains,
 }
 
-/// A regular expression that cannot be used.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{pattern:?} is not a usable regular expression: {reason}")]
-pub struct InvalidRegex {
-    /// As written.
-    pub pattern: String,
-    /// In the words of the compiler, on one line.
-    pub reason: String,
-}
-
-/// The most memory that one compiled expression may take, so that no entry can exhaust the process.
-const REGEX_LIMIT: usize = 1 << 20;
-
-/// Whether `pattern` can be used in a route or a permission.
-///
-/// # Errors
-/// When it is not in RE2's syntax (look-around, back-references) or compiles to more than 1 MiB.
-pub fn check_regex(pattern: &str) -> Result<(), InvalidRegex> {
-    whole(pattern).map(|_| ())
-}
-
-/// `pattern`, to match whole values only.
-fn whole(pattern: &str) -> Result<Regex, InvalidRegex> {
-    let compile = |text: &str| RegexBuilder::new(text).size_limit(REGEX_LIMIT).build();
-    // First by itself: `a)(b` would be well-formed once it stands in parentheses.
-    compile(pattern).and_then(|_| compile(&format!(r"\A(?:{pattern})\z"))).map_err(|error| {
-        let text = error.to_string();
-        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        InvalidRegex { pattern: pattern.to_owned(), reason: reason.to_owned() }
-    })
-}
-
 impl Matcher {
     /// Compiles `criteria`; none match everything.
     ///
     /// # Errors
     /// When a regular expression is not usable.
-    pub fn compile(criteria: &HttpMatch) -> Result<Self, InvalidRegex> {
+    pub fn compile(criteria: &HttpMatch) -> Result<Self, InvalidPattern> {
         Ok(Self {
             path: PathTest::compile(criteria)?,
-            headers: criteria.header.iter().map(HeaderTest::compile).collect::<Result<_, _>>()?,
-            query: criteria.query_param.iter().map(QueryTest::compile).collect::<Result<_, _>>()?,
+            headers: criteria.header.iter().map(ValueTest::of_header).collect::<Result<_, _>>()?,
+            query: criteria.query_param.iter().map(ValueTest::of_param).collect::<Result<_, _>>()?,
             methods: criteria.methods.iter().map(|method| method.to_ascii_uppercase().into()).collect(),
         })
     }
@@ -171,7 +129,7 @@ pub enum Rejection {
 }
 
 impl PathTest {
-    fn compile(criteria: &HttpMatch) -> Result<Self, InvalidRegex> {
+    fn compile(criteria: &HttpMatch) -> Result<Self, InvalidPattern> {
         let fold = criteria.case_insensitive;
         if let Some(path) = &criteria.path_exact {
             let path = path.as_str().into();
@@ -181,24 +139,27 @@ impl PathTest {
             let path = path.as_str().into();
             return Ok(if fold { Self::PrefixFolded(path) } else { Self::Prefix(path) });
         }
-        criteria.path_regex.as_deref().map_or(Ok(Self::Any), |pattern| Ok(Self::Regex(whole(pattern)?)))
+        criteria
+            .path_regex
+            .as_deref()
+            .map_or(Ok(Self::Any), |pattern| Ok(Self::Regex(Pattern::new(pattern)?)))
     }
 
-    pub(super) fn matches(&self, path: &str) -> bool {
+    fn matches(&self, path: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Exact(wanted) => **wanted == *path,
             Self::Prefix(wanted) => path.starts_with(&**wanted),
             Self::ExactFolded(wanted) => wanted.eq_ignore_ascii_case(path),
             Self::PrefixFolded(wanted) => How::Prefix.holds(path.as_bytes(), wanted.as_bytes(), true),
-            Self::Regex(regex) => regex.is_match(path.as_bytes()),
+            Self::Regex(pattern) => pattern.matches(path.as_bytes()),
             Self::Never => false,
         }
     }
 }
 
-impl HeaderTest {
-    fn compile(written: &HeaderMatch) -> Result<Self, InvalidRegex> {
+impl ValueTest {
+    fn of_header(written: &HeaderMatch) -> Result<Self, InvalidPattern> {
         let texts = [
             (How::Exact, &written.exact),
             (How::Prefix, &written.prefix),
@@ -207,63 +168,36 @@ impl HeaderTest {
         ];
         let text = texts.into_iter().find_map(|(how, text)| Some((how, text.as_deref()?)));
         Ok(Self {
-            name: HeaderName::new(&written.name),
-            value: ValueTest::compile(text, written.ignore_case, written.regex.as_deref())?,
+            place: Place::header(&written.name),
+            test: Test::compile(text, written.ignore_case, written.regex.as_deref())?,
             invert: written.invert,
         })
     }
 
-    /// A header that is missing fails every test of its value, inverted or not; only `Present` can ask for it.
-    fn matches(&self, head: &RequestHead<'_>) -> bool {
-        let holds = |value: &[u8]| self.value.holds(value) != self.invert;
-        let missing = || self.invert && matches!(self.value, ValueTest::Present);
-        match &self.name {
-            HeaderName::Plain(name) => head.headers.value(name).map_or_else(missing, |value| holds(&value)),
-            HeaderName::Authority => {
-                let value = head.headers.value(":authority").or_else(|| head.headers.value("host"));
-                value.map_or_else(missing, |value| holds(&value))
-            }
-            HeaderName::Method => holds(head.method.as_bytes()),
-            HeaderName::Path => match head.query {
-                None => holds(head.path.as_bytes()),
-                Some(query) => holds(format!("{}?{query}", head.path).as_bytes()),
-            },
-        }
-    }
-}
-
-impl HeaderName {
-    fn new(written: &str) -> Self {
-        match written.to_ascii_lowercase().as_str() {
-            ":authority" | "host" => Self::Authority,
-            ":method" => Self::Method,
-            ":path" => Self::Path,
-            plain => Self::Plain(plain.into()),
-        }
-    }
-}
-
-impl QueryTest {
-    fn compile(written: &QueryParamMatch) -> Result<Self, InvalidRegex> {
+    fn of_param(written: &QueryParamMatch) -> Result<Self, InvalidPattern> {
         let text = written.exact.as_deref().map(|text| (How::Exact, text));
-        let value = ValueTest::compile(text, false, written.regex.as_deref())?;
-        Ok(Self { name: written.name.as_str().into(), value })
+        let test = Test::compile(text, false, written.regex.as_deref())?;
+        Ok(Self { place: Place::Query(written.name.as_str().into()), test, invert: false })
     }
 
+    /// What is missing fails every test of its value, inverted or not; only `Present` can ask for it.
     fn matches(&self, head: &RequestHead<'_>) -> bool {
-        head.query_value(&self.name).is_some_and(|value| self.value.holds(value.as_bytes()))
+        match self.place.value(head) {
+            Some(value) => self.test.holds(&value) != self.invert,
+            None => self.invert && matches!(self.test, Test::Present),
+        }
     }
 }
 
-impl ValueTest {
+impl Test {
     fn compile(
         text: Option<(How, &str)>,
         ignore_case: bool,
         regex: Option<&str>,
-    ) -> Result<Self, InvalidRegex> {
+    ) -> Result<Self, InvalidPattern> {
         Ok(match (text, regex) {
             (Some((how, text)), _) => Self::Text { how, text: text.as_bytes().into(), ignore_case },
-            (None, Some(pattern)) => Self::Regex(whole(pattern)?),
+            (None, Some(pattern)) => Self::Regex(Pattern::new(pattern)?),
             (None, None) => Self::Present,
         })
     }
@@ -272,7 +206,7 @@ impl ValueTest {
         match self {
             Self::Present => true,
             Self::Text { how, text, ignore_case } => how.holds(value, text, *ignore_case),
-            Self::Regex(regex) => regex.is_match(value),
+            Self::Regex(pattern) => pattern.matches(value),
         }
     }
 }

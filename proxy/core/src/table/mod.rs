@@ -33,6 +33,12 @@ use index::Routes;
 pub trait Headers {
     /// A header's value by lower-case name; repeated headers are joined by commas (RFC 9110 section 5.3).
     fn value(&self, name: &str) -> Option<std::borrow::Cow<'_, [u8]>>;
+
+    /// Calls `see` with each name that has a value, in any case and as often as it stands there. False, without a call,
+    /// when that is not known: names are then asked for one by one.
+    fn each_name(&self, _see: &mut dyn FnMut(&str)) -> bool {
+        false
+    }
 }
 
 /// The head of a request as routing sees it.
@@ -48,12 +54,16 @@ pub struct RequestHead<'a> {
     pub headers: &'a dyn Headers,
 }
 
-impl RequestHead<'_> {
+impl<'a> RequestHead<'a> {
     /// A query parameter as sent: the first of its name counts, and one without `=` is empty.
-    pub fn query_value(&self, name: &str) -> Option<&str> {
-        let pairs = self.query?.split('&').filter(|pair| !pair.is_empty());
-        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
+    pub fn query_value(&self, name: &str) -> Option<&'a str> {
+        self.query_pairs().find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
+    /// The query parameters in order, names and values as sent.
+    fn query_pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let pairs = self.query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 }
 

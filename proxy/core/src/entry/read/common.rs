@@ -7,6 +7,7 @@ use super::item::Item;
 use crate::entry::{
     FailoverPolicy, HeaderMatch, HeaderModifiers, HttpMatch, MeshGatewayMode, Protocol, QueryParamMatch,
 };
+use crate::pattern::Pattern;
 
 /// `Meta`, within Consul's bounds.
 pub(super) fn meta(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
@@ -263,15 +264,8 @@ fn methods(item: &Item<'_>, owner: &str) -> Vec<String> {
 
 /// Consul leaves this to its proxy, where a bad expression is found out much later.
 fn regex(item: &Item<'_>, text: &str) {
-    if let Err(error) = regex::Regex::new(text) {
-        let why = match error {
-            regex::Error::CompiledTooBig(_) => "it compiles to more than 10 MiB".to_owned(),
-            // The last line says why; those before draw the expression.
-            error => {
-                error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
-            }
-        };
-        item.error(format!("is not a valid regular expression: {why}"));
+    if let Err(error) = Pattern::check(text) {
+        item.error(format!("is not a valid regular expression: {}", error.reason));
     }
 }
 
