@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spillway_core::chain::{self, Context};
+use spillway_core::chain::{self, Context, UpstreamSettings};
 use spillway_core::endpoint::Address;
-use spillway_core::entry::{EntrySet, Kind, Registration, Upstream, UpstreamConfig};
+use spillway_core::entry::{Kind, Registration, Upstream};
 use spillway_core::name::{Datacenter, Locus, SpiffeId, TargetId};
 use spillway_core::outlier::OutlierPolicy;
 use spillway_core::pick::{Balance, Target, Via, Weights};
@@ -221,10 +221,11 @@ fn upstream_table(
 ) -> Result<ServiceTable, Problem> {
     let Registered { application, sidecar } = registered;
     let (entries, catalog) = (&inputs.config.entries, &inputs.catalog);
-    let overrides = chain::upstream_overrides(entries, &application.name, &sidecar.proxy, upstream);
+    let wanted = UpstreamSettings::new(entries, &application.name, sidecar, upstream);
+    let overrides = wanted.overrides();
     let own = datacenter(application, inputs);
     let settings = BuildSettings {
-        outlier: outlier_policy(upstream, application, entries),
+        outlier: wanted.outlier(),
         ..BuildSettings::new(own, &inputs.trust_domain, &resolve)
     };
     let endpoints = &mut assembly.endpoints;
@@ -247,22 +248,6 @@ fn upstream_table(
         Problem::error(place, "", error.to_string())
     })?;
     Ok(table::build(&chain, catalog, &settings, endpoints))
-}
-
-/// When an upstream's endpoints are ejected: its own `passive_health_check`, else the caller's `UpstreamConfig`.
-fn outlier_policy(upstream: &Upstream, application: &Registration, entries: &EntrySet) -> OutlierPolicy {
-    let caller = entries.defaults.get(&application.name).map(|own| &own.upstream_config);
-    let same = |it: &&UpstreamConfig| {
-        it.name.as_ref() == Some(&upstream.destination_name) && it.peer == upstream.destination_peer
-    };
-    let overriding = caller.and_then(|it| it.overrides.iter().find(same));
-    let checks = [Some(&upstream.config), overriding, caller.map(|it| &it.defaults)];
-    checks
-        .into_iter()
-        .flatten()
-        .find_map(|it| it.passive_health_check)
-        .map(OutlierPolicy::from)
-        .unwrap_or_default()
 }
 
 /// The addresses of a `host:port` whose host is a name, as the system resolves it. On the control thread.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{Chain, ChainError, ChainTarget, Context, Node, Overrides, compile, describe};
 use crate::entry::{
-    Destination, EntrySet, Failover, FailoverTarget, HttpMatch, MeshGatewayMode, Protocol, ProxyDefaults,
-    Redirect, Route, RouteMatch, ServiceDefaults, ServiceResolver, ServiceRouter, ServiceSplitter, Split,
-    Subset,
+    Destination, EntrySet, Failover, FailoverTarget, HttpMatch, Kind, MeshGatewayMode, Protocol, Proxy,
+    ProxyDefaults, Redirect, Registration, Route, RouteMatch, ServiceDefaults, ServiceResolver,
+    ServiceRouter, ServiceSplitter, Split, Subset,
 };
 use crate::problem::Place;
 
@@ -202,6 +202,29 @@ pub(super) fn targets<const N: usize>(to: [&str; N]) -> Failover {
         }
     };
     Failover { targets: to.into_iter().map(target).collect(), ..Failover::default() }
+}
+
+/// A sidecar by its id.
+pub(super) fn sidecar(id: &str, proxy: Proxy) -> Registration {
+    Registration {
+        place: Place::default(),
+        kind: Kind::ConnectProxy,
+        id: id.to_owned(),
+        name: name(id),
+        datacenter: None,
+        address: "127.0.0.1".to_owned(),
+        own_address: false,
+        port: 21_000,
+        socket_path: None,
+        tagged_addresses: [].into(),
+        tags: vec![],
+        enable_tag_override: false,
+        meta: [].into(),
+        weight_passing: 1,
+        weight_warning: 1,
+        checks: vec![],
+        proxy,
+    }
 }
 
 pub(super) fn seconds(seconds: u64) -> Duration {

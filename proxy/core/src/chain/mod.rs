@@ -12,7 +12,7 @@ mod assemble;
 mod check;
 mod customization;
 mod cycle;
-mod describe;
+pub(crate) mod describe;
 pub mod dot;
 mod error;
 mod flatten;
@@ -34,7 +34,7 @@ use std::time::Duration;
 use assemble::Assembly;
 pub use check::{Conflict, check_all};
 pub use error::{ChainError, EntryKind, EntryRef, Forbidden, Unexportable};
-pub use overrides::upstream_overrides;
+pub use overrides::UpstreamSettings;
 
 use crate::entry::{EntrySet, EnvoyExtension, LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Subset};
 use crate::name::{Datacenter, ServiceName, Sni, TargetId, TrustDomain};

@@ -8,7 +8,7 @@ use super::assemble::Assembly;
 use super::{
     ChainError, ChainTarget, DEFAULT_CONNECT_TIMEOUT, EntryKind, EntryRef, Forbidden, Node, NodeKey,
 };
-use crate::entry::{Failover, FailoverTarget, MeshGatewayMode, Redirect, ServiceResolver};
+use crate::entry::{Failover, FailoverTarget, MeshGatewayMode, Redirect, ServiceResolver, settings};
 use crate::name::{Datacenter, Locus, PeerName, ServiceName, Sni, SubsetName, TargetId};
 
 /// How an entry rewrites a target; what it leaves out mostly stays.
@@ -77,10 +77,10 @@ impl<'a> Assembly<'a> {
         let node = |failover| Node::Resolver {
             default: entry.is_none_or(has_no_say),
             connect_timeout,
-            request_timeout: entry.and_then(|it| it.request_timeout).filter(|it| !it.is_zero()),
+            request_timeout: settings::request_timeout(self.entries, &target.service).map(|it| it.value),
             target: target.clone(),
             failover,
-            load_balancer: entry.and_then(|it| it.load_balancer.clone()),
+            load_balancer: settings::load_balancer(self.entries, &target.service).map(|it| it.value.clone()),
         };
         // Two services may fail over to each other, so the node is known before its failover targets are.
         self.nodes.insert(key.clone(), node(Vec::new()));
@@ -157,7 +157,7 @@ impl<'a> Assembly<'a> {
                 Some(defined.ok_or_else(undefined)?)
             }
         };
-        let connect_timeout = self.connect_timeout(entry);
+        let connect_timeout = self.connect_timeout(&id.service);
         let external = self.external_sni(&id.service, entry)?;
         let (mesh_gateway, dialed_directly) = match external {
             Some(_) => (MeshGatewayMode::Default, false),
@@ -180,10 +180,10 @@ impl<'a> Assembly<'a> {
         Ok(connect_timeout)
     }
 
-    fn connect_timeout(&mut self, entry: Option<&ServiceResolver>) -> Duration {
-        let set = |timeout: &Duration| !timeout.is_zero();
-        let own = entry.and_then(|it| it.connect_timeout).filter(set).unwrap_or(DEFAULT_CONNECT_TIMEOUT);
-        let wanted = self.cx.overrides.connect_timeout.filter(set).unwrap_or(own);
+    fn connect_timeout(&mut self, service: &ServiceName) -> Duration {
+        let own = settings::connect_timeout(self.entries, service).map(|it| it.value);
+        let own = own.unwrap_or(DEFAULT_CONNECT_TIMEOUT);
+        let wanted = self.cx.overrides.connect_timeout.filter(|it| !it.is_zero()).unwrap_or(own);
         if wanted != own {
             self.in_force.connect_timeout = Some(wanted);
         }
@@ -191,9 +191,8 @@ impl<'a> Assembly<'a> {
     }
 
     fn mesh_gateway(&mut self, service: &ServiceName) -> MeshGatewayMode {
-        let defaults = self.entries.defaults.get(service).map(|it| it.mesh_gateway).unwrap_or_default();
-        let global = self.entries.proxy_defaults.as_ref().map(|it| it.mesh_gateway).unwrap_or_default();
-        let own = defaults.or(global);
+        let own = settings::mesh_gateways(self.entries, service).next();
+        let own = own.map(|it| it.value).unwrap_or_default();
         let wanted = self.cx.overrides.mesh_gateway.or(own);
         if wanted != own {
             self.in_force.mesh_gateway = wanted;

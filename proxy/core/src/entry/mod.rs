@@ -14,6 +14,7 @@ mod registration;
 mod resolver;
 mod router;
 mod sameness;
+pub mod settings;
 mod splitter;
 
 use std::collections::BTreeMap;
@@ -76,10 +77,7 @@ impl EntrySet {
     /// A service's protocol as Consul settles it: its `service-defaults` alone when it has one, else
     /// `proxy-defaults`, else tcp.
     pub fn protocol(&self, service: &ServiceName) -> Protocol {
-        match self.defaults.get(service) {
-            Some(own) => own.protocol.unwrap_or_default(),
-            None => self.proxy_defaults.as_ref().and_then(|global| global.protocol).unwrap_or_default(),
-        }
+        settings::protocols(self, service).next().map(|it| it.value).unwrap_or_default()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::chain::fixtures::{Entries, name, node_keys, route, seconds, split, target, targets};
-use crate::chain::{Overrides, upstream_overrides};
+use crate::chain::fixtures::{Entries, name, node_keys, route, seconds, sidecar, split, target, targets};
+use crate::chain::{Overrides, UpstreamSettings};
 use crate::entry::{MeshGatewayMode, Protocol, Proxy, ServiceDefaults, Upstream, UpstreamConfig};
 use crate::problem::Place;
 
@@ -146,7 +146,8 @@ impl Sidecar {
             local_bind_socket_mode: None,
             config: self.upstream.clone(),
         };
-        upstream_overrides(&self.entries.0, &name("app"), &self.proxy, &upstream)
+        let sidecar = sidecar("app-sidecar-proxy", self.proxy.clone());
+        UpstreamSettings::new(&self.entries.0, &name("app"), &sidecar, &upstream).overrides()
     }
 }
 
