@@ -15,6 +15,7 @@ use spillway_certs::{IdentitySource, SourceError, TlsContexts, TlsPolicy};
 use spillway_core::catalog::{Catalog, PeerRecord};
 use spillway_core::chain::{Conflict, check_all};
 use spillway_core::endpoint::{Address, Endpoints};
+use spillway_core::lint::lint;
 use spillway_core::load::{Config, File, check_references, load};
 use spillway_core::name::{SpiffeId, TrustDomain};
 use spillway_core::problem::{Problem, Severity};
@@ -113,6 +114,16 @@ impl Inputs {
             warnings: problems,
             files: contents.files,
         })
+    }
+
+    /// All warnings: those of reading, and what is legal but wrong. Only who asks waits for that: a process that
+    /// takes a change does not.
+    pub fn lint(&self) -> Vec<Problem> {
+        let mut warnings = self.warnings.clone();
+        warnings.extend(lint(&self.config, &self.catalog, &self.files));
+        warnings.sort();
+        warnings.dedup();
+        warnings
     }
 
     /// Whether nothing that a plane assembles from differs.

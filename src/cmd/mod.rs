@@ -68,6 +68,9 @@ enum Failure {
     /// The configuration is wrong: every problem, each with its place.
     #[error("{}", lines(.0))]
     Problems(Vec<Problem>),
+    /// What is wrong has been printed.
+    #[error("")]
+    Shown,
     /// The CA's part.
     #[error(transparent)]
     Ca(#[from] spillway_certs::CaError),
@@ -112,6 +115,7 @@ pub(crate) fn run() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Shown) => ExitCode::FAILURE,
         Err(failure) => {
             output::complain(failure);
             ExitCode::FAILURE

@@ -22,7 +22,7 @@ Failover = {
 #[test]
 fn a_valid_directory_gets_a_summary() -> io::Result<()> {
     let directory = configuration(&[("frontend.hcl", FRONTEND), ("agent.hcl", "datacenter = \"dc7\"")])?;
-    let said = run_in(directory.path(), &["validate", "conf"])?.done();
+    let said = run_in(directory.path(), &["validate", "conf"])?.stdout;
     assert!(said.starts_with("dc7 is valid: 2 files, 1 config entries"), "{said}");
     Ok(())
 }

@@ -10,3 +10,4 @@ mod faults;
 mod peering;
 mod run;
 mod usage;
+mod validate;

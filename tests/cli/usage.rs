@@ -9,7 +9,9 @@ use crate::run::run_in;
 fn wrong_usage_is_status_2_and_names_the_argument() -> io::Result<()> {
     for (args, named) in [
         (&["bogus"][..], "'bogus'"),
-        (&["validate"], "<DIR>"),
+        (&["validate"], "DIR"),
+        (&["validate", "--diff", "."], "--diff"),
+        (&["validate", ".", "--exit-code"], "--diff"),
         (&["chain", "web"], "--config-dir"),
         (&["chain", "we b", "--config-dir", "."], "'<SERVICE>'"),
         (&["chain", "web", "--config-dir", ".", "--override-protocol", "udp"], "--override-protocol"),

@@ -6,9 +6,11 @@
 
 pub mod catalog;
 pub mod chain;
+pub mod diff;
 pub mod duration;
 pub mod endpoint;
 pub mod entry;
+pub mod lint;
 pub mod load;
 pub mod name;
 pub mod outlier;

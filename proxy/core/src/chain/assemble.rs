@@ -9,7 +9,8 @@ use super::{
     ChainError, ChainRoute, ChainTarget, Context, EntryKind, EntryRef, Leg, Node, NodeKey, Overrides,
 };
 use crate::entry::{
-    Destination, EntrySet, HttpMatch, LoadBalancer, Protocol, Route, RouteMatch, ServiceRouter, Split,
+    Destination, EntrySet, HttpMatch, LoadBalancer, Protocol, Redirect, Route, RouteMatch, ServiceRouter,
+    Split,
 };
 use crate::name::{Datacenter, Locus, PeerName, ServiceName, SubsetName, TargetId, Tenancy};
 
@@ -195,8 +196,9 @@ const DEFAULT: &str = "default";
 
 /// Where an entry says that requests go, its own service filled in.
 #[derive(Clone, Copy)]
-struct Named<'a> {
-    service: &'a ServiceName,
+pub(crate) struct Named<'a> {
+    /// The service.
+    pub(crate) service: &'a ServiceName,
     subset: Option<&'a SubsetName>,
     peer: Option<&'a PeerName>,
     datacenter: Option<&'a Datacenter>,
@@ -205,11 +207,13 @@ struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn bare(service: &'a ServiceName) -> Self {
+    /// A service alone.
+    pub(crate) fn bare(service: &'a ServiceName) -> Self {
         Self { service, subset: None, peer: None, datacenter: None, tenancy: (None, None) }
     }
 
-    fn by_route(destination: Option<&'a Destination>, own: &'a ServiceName) -> Self {
+    /// Of a route to `destination` in the router of `own`.
+    pub(crate) fn by_route(destination: Option<&'a Destination>, own: &'a ServiceName) -> Self {
         match destination {
             None => Self::bare(own),
             Some(it) => Self {
@@ -222,8 +226,8 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// Namespace and partition of a split do not even show: a quirk.
-    fn by_split(split: &'a Split, own: &'a ServiceName) -> Self {
+    /// Of a split in the splitter of `own`. Namespace and partition of a split do not even show: a quirk.
+    pub(crate) fn by_split(split: &'a Split, own: &'a ServiceName) -> Self {
         Self {
             service: split.service.as_ref().unwrap_or(own),
             subset: split.service_subset.as_ref(),
@@ -233,12 +237,24 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// Of a redirect in the resolver of `own`.
+    pub(crate) fn by_redirect(redirect: &'a Redirect, own: &'a ServiceName) -> Self {
+        Self {
+            service: redirect.service.as_ref().unwrap_or(own),
+            subset: redirect.service_subset.as_ref(),
+            peer: redirect.peer.as_ref(),
+            datacenter: redirect.datacenter.as_ref(),
+            tenancy: (None, None),
+        }
+    }
+
     /// Whether a service alone is named, so that its splitter has a say.
-    fn is_bare(self) -> bool {
+    pub(crate) fn is_bare(self) -> bool {
         self.subset.is_none() && self.peer.is_none() && self.datacenter.is_none()
     }
 
-    fn target(self, here: &Datacenter) -> TargetId {
+    /// The target, in the datacenter `here` unless another place is named.
+    pub(crate) fn target(self, here: &Datacenter) -> TargetId {
         let locus = match self.peer {
             Some(peer) => Locus::Peer(peer.clone()),
             None => Locus::Datacenter(self.datacenter.unwrap_or(here).clone()),

@@ -11,7 +11,7 @@ use crate::entry::{
 };
 
 /// What a request must have for a route to take it: `path /admin*, method GET`.
-pub(super) fn criteria(route: &Route) -> String {
+pub(crate) fn criteria(route: &Route) -> String {
     let Some(http) = route.matches.as_ref().and_then(|it| it.http.as_ref()) else {
         return "any request".to_owned();
     };
@@ -108,7 +108,7 @@ pub(super) fn header_changes(
 }
 
 /// `33.33%`, `50%`
-pub(super) fn per_cent(basis_points: u32) -> String {
+pub(crate) fn per_cent(basis_points: u32) -> String {
     match (basis_points / 100, basis_points % 100) {
         (whole, 0) => format!("{whole}%"),
         (whole, rest) if rest % 10 == 0 => format!("{whole}.{}%", rest / 10),
@@ -138,12 +138,12 @@ pub(super) fn particulars(target: &ChainTarget) -> Vec<String> {
 }
 
 /// As Go prints a duration.
-pub(super) fn time(duration: Duration) -> String {
+pub(crate) fn time(duration: Duration) -> String {
     duration::format(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// What an operator wrote, with what would not show as itself escaped; quotes and backslashes stay.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -32,9 +32,11 @@ use std::fmt;
 use std::time::Duration;
 
 use assemble::Assembly;
+pub(crate) use assemble::Named;
 pub use check::{Conflict, check_all};
 pub use error::{ChainError, EntryKind, EntryRef, Forbidden, Unexportable};
 pub use overrides::UpstreamSettings;
+pub(crate) use resolve::Rule;
 
 use crate::entry::{EntrySet, EnvoyExtension, LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Subset};
 use crate::name::{Datacenter, ServiceName, Sni, TargetId, TrustDomain};

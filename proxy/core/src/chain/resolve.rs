@@ -13,7 +13,7 @@ use crate::name::{Datacenter, Locus, PeerName, ServiceName, Sni, SubsetName, Tar
 
 /// How an entry rewrites a target; what it leaves out mostly stays.
 #[derive(Clone, Copy, Default)]
-struct Rule<'a> {
+pub(crate) struct Rule<'a> {
     service: Option<&'a ServiceName>,
     subset: Option<&'a SubsetName>,
     datacenter: Option<&'a Datacenter>,
@@ -21,7 +21,7 @@ struct Rule<'a> {
 }
 
 impl<'a> Rule<'a> {
-    fn redirect(it: &'a Redirect) -> Self {
+    pub(crate) fn redirect(it: &'a Redirect) -> Self {
         Self {
             service: it.service.as_ref(),
             subset: it.service_subset.as_ref(),
@@ -43,9 +43,20 @@ impl<'a> Rule<'a> {
         }
     }
 
+    /// Those of `Failover[]`, in order.
+    pub(crate) fn all_of(failover: &'a Failover) -> Vec<Self> {
+        if !failover.datacenters.is_empty() {
+            failover.datacenters.iter().map(|dc| Rule::failover(failover, Some(dc))).collect()
+        } else if !failover.targets.is_empty() {
+            failover.targets.iter().map(Rule::failover_target).collect()
+        } else {
+            vec![Rule::failover(failover, None)]
+        }
+    }
+
     /// Another service drops the subset. A rule that names no peer leads away from one: home, if it names no
     /// datacenter either.
-    fn apply(self, target: &TargetId, here: &Datacenter) -> TargetId {
+    pub(crate) fn apply(self, target: &TargetId, here: &Datacenter) -> TargetId {
         let moves = self.service.is_some_and(|service| *service != target.service);
         let kept = target.subset.as_ref().filter(|_| !moves);
         let datacenter = self.datacenter.or(target.datacenter()).unwrap_or(here);
@@ -234,13 +245,7 @@ impl<'a> Assembly<'a> {
     ) -> Result<Vec<TargetId>, ChainError> {
         let own = target.subset.as_ref().and_then(|subset| entry.failover.get(subset.as_str()));
         let Some(failover) = own.or_else(|| entry.failover.get("*")) else { return Ok(Vec::new()) };
-        let rules: Vec<Rule<'_>> = if !failover.datacenters.is_empty() {
-            failover.datacenters.iter().map(|dc| Rule::failover(failover, Some(dc))).collect()
-        } else if !failover.targets.is_empty() {
-            failover.targets.iter().map(Rule::failover_target).collect()
-        } else {
-            vec![Rule::failover(failover, None)]
-        };
+        let rules = Rule::all_of(failover);
         let mut candidates = Vec::with_capacity(rules.len());
         for rule in rules {
             let to = self.rewrite(target, rule);

@@ -69,6 +69,32 @@ pub struct EntrySet {
 }
 
 impl EntrySet {
+    /// How many entries there are, of all kinds.
+    pub fn count(&self) -> usize {
+        let Self {
+            routers,
+            splitters,
+            resolvers,
+            defaults,
+            proxy_defaults,
+            mesh,
+            exported,
+            intentions,
+            jwt_providers,
+            sameness_groups,
+        } = self;
+        routers.len()
+            + splitters.len()
+            + resolvers.len()
+            + defaults.len()
+            + usize::from(proxy_defaults.is_some())
+            + usize::from(mesh.is_some())
+            + usize::from(exported.is_some())
+            + intentions.len()
+            + jwt_providers.len()
+            + sameness_groups.len()
+    }
+
     /// Whether `exported-services` exports `service` to `peer`, by name or by `*`.
     pub fn exports(&self, service: &ServiceName, peer: &PeerName) -> bool {
         self.exported.as_ref().is_some_and(|exported| exported.exports(service, peer))
