@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use spillway_certs::{IdentitySource, SourceError, TlsContexts, TlsPolicy};
 use spillway_core::catalog::{Catalog, PeerRecord};
 use spillway_core::chain::{Conflict, check_all};
@@ -248,7 +249,9 @@ pub struct Process {
     shared: Arc<Shared>,
     workers: Workers,
     listeners: HashMap<Address, (String, Listener)>,
-    inputs: Inputs,
+    inputs: Arc<Inputs>,
+    /// The same, for the admin API.
+    in_force: Arc<ArcSwap<Inputs>>,
     identity: SpiffeId,
     renew_at: SystemTime,
     reloads: Arc<Reloads>,
@@ -280,6 +283,7 @@ impl Process {
             bound.push((plan, socket));
         }
         let workers = Workers::start(options.workers, &shared)?;
+        let inputs = Arc::new(inputs);
         let mut process = Self {
             options,
             plane,
@@ -287,6 +291,7 @@ impl Process {
             shared,
             workers,
             listeners: HashMap::new(),
+            in_force: Arc::new(ArcSwap::from(Arc::clone(&inputs))),
             inputs,
             identity,
             renew_at,
@@ -328,6 +333,7 @@ impl Process {
             Arc::clone(&self.reloads),
             self.identity.to_string(),
             listeners,
+            Arc::clone(&self.in_force),
             self.plane.api(),
         )
     }
@@ -403,7 +409,7 @@ impl Process {
         }
         let config = &self.inputs.config;
         let (catalog, _) = Catalog::from_registrations(&config.registrations, &config.agent, &peers);
-        if self.adopt(Inputs { catalog, peers, ..self.inputs.clone() }).is_ok() {
+        if self.adopt(Inputs { catalog, peers, ..Inputs::clone(&self.inputs) }).is_ok() {
             tracing::info!("the peerings have changed");
         }
     }
@@ -415,7 +421,8 @@ impl Process {
             .assemble(&inputs, &mut self.assembly)
             .inspect_err(|_| self.assembly.services.clear())?;
         let peers_changed = inputs.peers != self.inputs.peers;
-        self.inputs = inputs;
+        self.inputs = Arc::new(inputs);
+        self.in_force.store(Arc::clone(&self.inputs));
         if peers_changed {
             self.renew();
         }

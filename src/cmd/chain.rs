@@ -15,7 +15,9 @@ use super::long_running::parse_duration;
 
 /// Show the compiled discovery chain of a service
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  spillway chain frontend --config-dir /etc/spillway --format json")]
+#[command(after_help = "Examples:
+  spillway chain frontend --config-dir /etc/spillway --format json
+  spillway chain frontend --config-dir /etc/spillway --format dot | dot -Tsvg > frontend.svg")]
 pub(super) struct Args {
     /// The service, real or virtual
     service: ServiceName,
@@ -49,15 +51,11 @@ enum Format {
 }
 
 fn parse_protocol(text: &str) -> Result<Protocol, String> {
-    use Protocol::{Grpc, Http, Http2, Tcp};
-    let known = [Tcp, Http, Http2, Grpc].into_iter().find(|it| it.as_str() == text.to_ascii_lowercase());
-    known.ok_or_else(|| "is none of tcp, http, http2, grpc".to_owned())
+    Protocol::named(text).ok_or_else(|| "is none of tcp, http, http2, grpc".to_owned())
 }
 
 fn parse_mode(text: &str) -> Result<MeshGatewayMode, String> {
-    use MeshGatewayMode::{Local, None, Remote};
-    let known = [None, Local, Remote].into_iter().find(|it| it.as_str() == text);
-    known.ok_or_else(|| "is none of none, local, remote".to_owned())
+    MeshGatewayMode::named(text).ok_or_else(|| "is none of none, local, remote".to_owned())
 }
 
 /// Compiles it and prints it.

@@ -1,5 +1,6 @@
 //! The admin API: Envoy's paths and shapes, on the control thread, so that a slow scrape never delays a request.
 
+mod chain;
 mod clusters;
 mod plane;
 mod stats;
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -22,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::listener::BindError;
+use crate::process::Inputs;
 use crate::stats::Reloads;
 use crate::worker::{Shared, Workers};
 
@@ -37,6 +40,7 @@ struct State {
     identity: String,
     listeners: Vec<(String, Address)>,
     quit: Arc<Notify>,
+    inputs: Arc<ArcSwap<Inputs>>,
     plane: Option<Arc<dyn PlaneApi>>,
 }
 
@@ -48,10 +52,11 @@ impl Admin {
         reloads: Arc<Reloads>,
         identity: String,
         listeners: Vec<(String, Address)>,
+        inputs: Arc<ArcSwap<Inputs>>,
         plane: Option<Arc<dyn PlaneApi>>,
     ) -> Self {
         let quit = Arc::default();
-        Self(Arc::new(State { shared, workers, reloads, identity, listeners, quit, plane }))
+        Self(Arc::new(State { shared, workers, reloads, identity, listeners, quit, inputs, plane }))
     }
 
     /// Told when somebody asks the process to end.
@@ -110,7 +115,9 @@ Spillway admin API
   POST /healthcheck/fail      be not ready, and close connections when they can be
   POST /healthcheck/ok        be ready again
   POST /quitquitquit          drain and end
-Gateways only, as Consul has them:
+As Consul has them:
+  GET, POST /v1/discovery-chain/SERVICE (?compile-dc=DC)
+Gateways only:
   POST /v1/peering/token, /v1/peering/establish
   GET, DELETE /v1/peering/NAME
   GET  /v1/peerings, /v1/exported-services, /v1/imported-services
@@ -118,12 +125,22 @@ Gateways only, as Consul has them:
 
 impl Admin {
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        match &self.0.plane {
-            Some(plane) if is_local(&request) && request.uri().path().starts_with("/v1/") => {
-                plane::answer(&**plane, request).await.unwrap_or_else(unknown)
-            }
-            _ => self.answer(&request),
+        if !is_local(&request) || !request.uri().path().starts_with("/v1/") {
+            return self.answer(&request);
         }
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let request = match plane::read(request).await {
+            Ok(request) => request,
+            Err(refusal) => return refusal,
+        };
+        let answer = match &self.0.plane {
+            _ if request.path.starts_with(chain::PREFIX) => {
+                Some(chain::answer(&self.0.inputs.load(), &request, &query))
+            }
+            Some(plane) => plane.answer(request).await,
+            None => None,
+        };
+        answer.map_or_else(unknown, PlaneAnswer::into_response)
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {

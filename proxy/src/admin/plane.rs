@@ -44,17 +44,21 @@ pub struct PlaneAnswer {
     pub body: String,
 }
 
-/// Reads `request` and has `api` answer it.
-pub(super) async fn answer(api: &dyn PlaneApi, request: Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+impl PlaneAnswer {
+    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        let json = self.status.is_success() && !self.body.is_empty();
+        let content_type = if json { "application/json" } else { "text/plain; charset=UTF-8" };
+        super::answer(self.status, content_type, self.body)
+    }
+}
+
+/// Reads `request` whole; the answer to it when that cannot be done.
+pub(super) async fn read(request: Request<Incoming>) -> Result<PlaneRequest, Response<Full<Bytes>>> {
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
     let path = request.uri().path().to_owned();
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let Ok(Ok(body)) = tokio::time::timeout(BODY, body).await else {
-        return Some(super::text(StatusCode::BAD_REQUEST, "the request's body is too long, or too slow\n"));
+        return Err(super::text(StatusCode::BAD_REQUEST, "the request's body is too long, or too slow\n"));
     };
-    let PlaneAnswer { status, body } =
-        api.answer(PlaneRequest { method, path, body: body.to_bytes() }).await?;
-    let json = status.is_success() && !body.is_empty();
-    let content_type = if json { "application/json" } else { "text/plain; charset=UTF-8" };
-    Some(super::answer(status, content_type, body))
+    Ok(PlaneRequest { method, path, body: body.to_bytes() })
 }

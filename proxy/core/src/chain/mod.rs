@@ -19,6 +19,7 @@ mod flatten;
 mod graph;
 pub mod json;
 mod overrides;
+pub mod request;
 mod resolve;
 pub mod text;
 

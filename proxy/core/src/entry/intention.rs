@@ -13,7 +13,7 @@ pub struct ServiceIntentions {
     pub place: Place,
     /// The destination; `*` is any.
     pub name: String,
-    /// By precedence: sources with a name before `*`, else in the order written.
+    /// In the order written; precedence is by exactness, not by this order.
     pub sources: Vec<Source>,
     /// What every request must prove, besides who its caller is.
     pub jwt: Option<JwtRequirement>,

@@ -44,7 +44,7 @@ pub use splitter::{ServiceSplitter, Split};
 use crate::name::{PeerName, ServiceName};
 
 /// All config entries of a directory. The name is the entry's; one kind has at most one entry of a name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EntrySet {
     /// `service-router`
     pub routers: BTreeMap<ServiceName, ServiceRouter>,
@@ -128,6 +128,12 @@ impl Protocol {
         self != Self::Tcp
     }
 
+    /// The protocol of this name, in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Tcp, Self::Http, Self::Http2, Self::Grpc];
+        all.into_iter().find(|it| it.as_str().eq_ignore_ascii_case(name))
+    }
+
     /// The name as Consul writes it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -160,6 +166,11 @@ impl MeshGatewayMode {
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         if self == Self::Default { other } else { self }
+    }
+
+    /// The mode of this name; none for another.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Default, Self::None, Self::Local, Self::Remote].into_iter().find(|it| it.as_str() == name)
     }
 
     /// The name as Consul writes it; empty for [`Self::Default`].

@@ -84,6 +84,7 @@ impl<'a> Reader<'a> {
             }
             return;
         };
+        fields.weakly();
         match KINDS.into_iter().find(|kind| *kind == text) {
             Some(kind) => {
                 let head = Head { kind, place: item.place().clone(), name: fields.take("Name") };

@@ -6,6 +6,8 @@ mod kinds;
 mod refusals;
 mod registration_faults;
 mod registrations;
+mod same;
+mod weak;
 
 use proptest::prelude::*;
 

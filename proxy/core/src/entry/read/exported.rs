@@ -1,7 +1,7 @@
 //! `exported-services`.
 
 use super::Head;
-use super::common::{enterprise, meta};
+use super::common::meta;
 use super::fields::Fields;
 use crate::entry::{Consumer, ExportedService, ExportedServices};
 use crate::name::ServiceName;
@@ -36,7 +36,12 @@ fn service(mut map: Fields<'_>, i: usize) -> Option<ExportedService> {
             None
         }
     };
-    enterprise(&mut map, &["Namespace"], &format!("Services[{i}]: "));
+    // Consul's community edition takes one and forgets it.
+    if let Some(item) =
+        map.take("Namespace").filter(|item| item.string().is_some_and(|text| text != "default"))
+    {
+        item.warn("namespaces are a Consul Enterprise feature: has no effect here");
+    }
     let maps = map.maps("Consumers");
     if maps.is_empty() {
         map.item.error(format!("Services[{i}]: must have at least one consumer"));

@@ -36,11 +36,6 @@ impl<'a> Fields<'a> {
         self.item.place()
     }
 
-    /// The same, and all below it, read as a config entry is.
-    pub(super) fn weakly(self) -> Self {
-        Self { item: self.item.weakly(), ..self }
-    }
-
     /// The field of that name however its case and underscores were written.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<Item<'a>> {
         self.known.push(name);
@@ -51,8 +46,13 @@ impl<'a> Fields<'a> {
             "" => first.key.name.clone(),
             path => format!("{path}.{}", first.key.name),
         };
-        let item = Item { node: first.node, more, path, typing: self.item.typing, sink: self.item.sink };
+        let item = Item { node: first.node, more, path, sink: self.item.sink, weak: self.item.weak };
         Some(item.last_of_repeated())
+    }
+
+    /// From here on values are read as weakly as Consul reads those of entries.
+    pub(crate) fn weakly(&mut self) {
+        self.item.weak = true;
     }
 
     /// Whether the field is there and holds something, without taking it.

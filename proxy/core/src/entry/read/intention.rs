@@ -40,8 +40,6 @@ pub(super) fn read(head: &Head<'_>, mut fields: Fields<'_>) -> Option<ServiceInt
         }
         sources.push(source);
     }
-    // As Consul stores them: by precedence, which an exact name raises, and else as they are written.
-    sources.sort_by_key(|source| source.name == "*");
     let meta = meta(&mut fields);
     fields.finish();
     Some(ServiceIntentions { place: head.place.clone(), name: name?, sources, jwt, meta })

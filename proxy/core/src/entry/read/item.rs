@@ -10,10 +10,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::fields::Fields;
-use super::weak;
 use crate::duration::{self, Signed};
 use crate::problem::{Place, Problem, Severity};
-use crate::syntax::{Key, Node, Value, nearest};
+use crate::syntax::{Key, Node, Number, Value, nearest};
 
 /// Where problems are put while a directory is read.
 #[derive(Default)]
@@ -53,44 +52,27 @@ impl Sink {
     }
 }
 
-/// Whether a scalar of another type counts: Consul decodes an agent's file strictly and config entries weakly.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Typing {
-    /// It does not.
-    Strict,
-    /// It counts as [`weak`] says.
-    Weak,
-}
-
 /// What stands at one path of a document. A key that was repeated (blocks) has more than one value.
 #[derive(Clone)]
 pub(crate) struct Item<'a> {
     pub(super) node: &'a Node,
     pub(super) more: Vec<&'a Node>,
     pub(super) path: String,
-    pub(super) typing: Typing,
     pub(super) sink: &'a Sink,
+    /// Whether a text that holds a number counts as that number, and the like: Consul decodes entries this way, but
+    /// neither an agent's files nor (Kubernetes') custom resources.
+    pub(super) weak: bool,
 }
 
 impl<'a> Item<'a> {
     /// The root of a document, or a part of it whose path starts anew.
     pub(crate) fn root(node: &'a Node, path: &str, sink: &'a Sink) -> Self {
-        Self { node, more: Vec::new(), path: path.to_owned(), typing: Typing::Strict, sink }
+        Self { node, more: Vec::new(), path: path.to_owned(), sink, weak: false }
     }
 
-    /// The same, and all below it, read as a config entry is.
-    pub(crate) fn weakly(self) -> Self {
-        Self { typing: Typing::Weak, ..self }
-    }
-
-    /// The part at `node`, which `path` leads to.
-    fn part(&self, node: &'a Node, path: String) -> Self {
-        Self { node, more: Vec::new(), path, typing: self.typing, sink: self.sink }
-    }
-
-    /// What a value of another type counts as, if it counts.
-    fn weak<T>(&self, value: &Value, convert: fn(&Value) -> Option<T>) -> Option<T> {
-        if self.typing == Typing::Weak { convert(value) } else { None }
+    /// Another value below this one.
+    fn child(&self, node: &'a Node, path: String) -> Self {
+        Self { node, more: Vec::new(), path, sink: self.sink, weak: self.weak }
     }
 
     pub(crate) fn node(&self) -> &'a Node {
@@ -129,6 +111,11 @@ impl<'a> Item<'a> {
         self.error(format!("is {} where {wanted} is expected{hint}", self.node.value.kind()));
     }
 
+    /// Names a value of another type than the field's, and what Consul makes of it.
+    fn read_as(&self, read: &str) {
+        self.warn(format!("is {}: read as {read}, as in Consul", self.node.value.kind()));
+    }
+
     /// Of scalars that were given more than once the last counts, as in Consul.
     pub(super) fn last_of_repeated(mut self) -> Self {
         let scalar = |node: &Node| !matches!(node.value, Value::List(_) | Value::Map(_));
@@ -160,43 +147,63 @@ impl<'a> Item<'a> {
     /// A text; an empty one is none, as in Consul.
     pub(crate) fn string(&self) -> Option<String> {
         let text = match self.scalar()? {
-            Value::String(text) => Some(text.clone()),
-            value => self.weak(value, weak::text),
+            Value::String(text) => text.clone(),
+            value if self.weak => {
+                let text = weak_text(value).or_else(|| {
+                    self.is_not("a string");
+                    None
+                })?;
+                self.read_as(&format!("{text:?}"));
+                text
+            }
+            _ => {
+                self.is_not("a string");
+                return None;
+            }
         };
-        if text.is_none() {
-            self.is_not("a string");
-        }
-        text.filter(|text| !text.is_empty())
+        Some(text).filter(|text| !text.is_empty())
     }
 
     pub(crate) fn bool(&self) -> Option<bool> {
-        let bool = match self.scalar()? {
-            Value::Bool(bool) => Some(*bool),
-            value => self.weak(value, weak::boolean),
+        let weak = match self.scalar()? {
+            Value::Bool(bool) => return Some(*bool),
+            Value::Number(number) if self.weak => number.as_f64().map(|number| number != 0.0),
+            Value::String(text) if self.weak => match text.as_str() {
+                "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+                "0" | "f" | "F" | "FALSE" | "false" | "False" | "" => Some(false),
+                _ => None,
+            },
+            _ => None,
         };
-        if bool.is_none() {
-            self.is_not("true or false");
+        match weak {
+            Some(bool) => self.read_as(&bool.to_string()),
+            None => self.is_not("true or false"),
         }
-        bool
+        weak
+    }
+
+    /// A number as it was written.
+    fn number(&self) -> Option<Number> {
+        let weak = match self.scalar()? {
+            Value::Number(number) => return Some(number.clone()),
+            Value::String(text) if self.weak => Number::decimal(text),
+            Value::Bool(bool) if self.weak => Number::decimal(if *bool { "1" } else { "0" }),
+            _ => None,
+        };
+        match &weak {
+            Some(number) => self.read_as(number.as_str()),
+            None => self.is_not("a number"),
+        }
+        weak
     }
 
     pub(crate) fn float(&self) -> Option<f64> {
-        match self.scalar()? {
-            Value::Number(number) => {
-                let float = number.as_f64();
-                if float.is_none() {
-                    self.error(format!("{} is too large", number.as_str()));
-                }
-                float
-            }
-            value => {
-                let float = self.weak(value, weak::float);
-                if float.is_none() {
-                    self.is_not("a number");
-                }
-                float
-            }
+        let number = self.number()?;
+        let float = number.as_f64();
+        if float.is_none() {
+            self.error(format!("{} is too large", number.as_str()));
         }
+        float
     }
 
     /// An integer within `range`.
@@ -204,23 +211,11 @@ impl<'a> Item<'a> {
     where
         T: TryFrom<i64> + Copy + Display + PartialOrd,
     {
-        let value = self.scalar()?;
-        let integer = match value {
-            Value::Number(number) => number.as_i64().or_else(|| self.weak(value, weak::integer)),
-            _ => self.weak(value, weak::integer),
-        };
-        let written = match (value, integer) {
-            (Value::Number(number), _) => number.as_str().to_owned(),
-            (_, Some(integer)) => integer.to_string(),
-            (_, None) => {
-                self.is_not("a number");
-                return None;
-            }
-        };
-        let fits = integer.and_then(|n| T::try_from(n).ok()).filter(|n| range.contains(n));
+        let number = self.number()?;
+        let fits = number.as_i64().and_then(|n| T::try_from(n).ok()).filter(|n| range.contains(n));
         if fits.is_none() {
             let (low, high) = (range.start(), range.end());
-            self.error(format!("{written} is out of range: an integer from {low} to {high}"));
+            self.error(format!("{} is out of range: an integer from {low} to {high}", number.as_str()));
         }
         fits
     }
@@ -321,18 +316,19 @@ impl<'a> Item<'a> {
             }
         }
         let item = |(i, node): (usize, &'a Node)| {
-            self.part(node, if alone { self.path.clone() } else { format!("{}[{i}]", self.path) })
+            self.child(node, if alone { self.path.clone() } else { format!("{}[{i}]", self.path) })
         };
         nodes.into_iter().enumerate().map(item).collect()
     }
 
     /// Each text of a list; a text alone is a list of one.
     pub(crate) fn strings(&self) -> Vec<String> {
-        let other = match &self.node.value {
-            Value::Bool(_) | Value::Number(_) => self.typing == Typing::Strict,
-            value => matches!(value, Value::Map(_)),
+        let wrong = match self.node.value {
+            Value::Bool(_) | Value::Number(_) => !self.weak,
+            Value::Map(_) => true,
+            _ => false,
         };
-        if other {
+        if wrong {
             self.is_not("a list of strings");
             return Vec::new();
         }
@@ -351,7 +347,7 @@ impl<'a> Item<'a> {
                             Entry::Occupied(at) => pairs[*at.get()].1.more.push(node),
                             Entry::Vacant(vacant) => {
                                 vacant.insert(pairs.len());
-                                pairs.push((key, self.part(node, format!("{}[{:?}]", self.path, key.name))));
+                                pairs.push((key, self.child(node, format!("{}[{:?}]", self.path, key.name))));
                             }
                         }
                     }
@@ -363,13 +359,14 @@ impl<'a> Item<'a> {
         pairs.into_iter().map(|(key, item)| (key, item.last_of_repeated())).collect()
     }
 
-    /// A map of texts. Numbers and booleans count as they are written, in an entry as [`weak`] says.
+    /// A map of texts. Where Consul would refuse a number or boolean, it counts as it is written.
     pub(crate) fn texts(&self) -> BTreeMap<String, String> {
         let text = |item: &Item<'_>| match item.scalar()? {
             Value::String(text) => Some(text.clone()),
-            value @ (Value::Number(_) | Value::Bool(_)) if item.typing == Typing::Weak => weak::text(value),
+            value @ Value::Number(_) if item.weak => weak_text(value),
             Value::Number(number) => Some(number.as_str().to_owned()),
-            Value::Bool(bool) => Some(bool.to_string()),
+            Value::Bool(bool) if !item.weak => Some(bool.to_string()),
+            Value::Bool(_) => item.string(),
             _ => {
                 item.is_not("a string");
                 None
@@ -388,13 +385,25 @@ impl<'a> Item<'a> {
             self.sink.push(Problem::error(&second.node.place, self.path.as_str(), message));
         }
         match &first.node.value {
-            Value::Map(pairs) => Some(Fields::new(self.part(first.node, self.path.clone()), pairs)),
+            Value::Map(pairs) => Some(Fields::new(self.child(first.node, self.path.clone()), pairs)),
             Value::Null => None,
             _ => {
                 Item { path: self.path.clone(), ..first }.is_not("a map");
                 None
             }
         }
+    }
+}
+
+/// What Consul's weak decoding makes of a scalar where a text is wanted: a boolean is 1 or 0.
+fn weak_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => Some(integer.to_string()),
+            None => number.as_f64().map(|float| float.to_string()),
+        },
+        Value::Bool(bool) => Some(if *bool { "1" } else { "0" }.to_owned()),
+        Value::Null | Value::String(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
 

@@ -18,7 +18,6 @@ mod resolver;
 mod router;
 mod sameness;
 mod splitter;
-mod weak;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -88,11 +87,8 @@ impl Head<'_> {
 }
 
 /// Reads one entry into `set`. An entry with an error is read as far as it goes.
-pub(crate) fn entry(head: &Head<'_>, fields: Fields<'_>, set: &mut EntrySet) {
+pub(crate) fn entry(head: &Head<'_>, mut fields: Fields<'_>, set: &mut EntrySet) {
     let sink = fields.item.sink;
-    let name = head.name.clone().map(Item::weakly);
-    let head = &Head { kind: head.kind, place: head.place.clone(), name };
-    let mut fields = fields.weakly();
     fields.ignore(&["CreateIndex", "ModifyIndex", "Hash", "Status"]);
     common::only_default(&mut fields);
     match head.kind {

@@ -27,7 +27,10 @@ fn what_is_no_document_at_all_is_said_so() {
         ),
         ("Kind = \"service-router\"", &["1:8: Name: Name is required"]),
         ("Kind = \"service-router\"\nName = \"\"", &["1:8: Name: Name is required"]),
-        ("Kind = \"service-router\"\nName = { a = 1 }", &["2:8: Name: is a map where a string is expected"]),
+        (
+            "Kind = \"service-router\"\nName = 5",
+            &["2:8: warning: Name: is a number: read as \"5\", as in Consul"],
+        ),
         (
             "kind = \"mesh-gateway\"\nname = \"gw\"",
             &["1:8: kind: \"mesh-gateway\" is a kind of registration, which stands in a `service` block"],
@@ -188,8 +191,8 @@ fn a_splitters_faults_are_told_as_consul_tells_them() {
                 ],
             ),
             (
-                "Splits = [{ Weight = \"all\" }]",
-                &["3:22: Splits[0].Weight: is a string where a number is expected"],
+                "Splits = [{ Weight = \"100\" }]",
+                &["3:22: warning: Splits[0].Weight: is a string: read as 100, as in Consul"],
             ),
             (
                 "Splits = [\n{ Weight = 50 },\n{ Weight = 50\nService = \"web\" }]",

@@ -262,10 +262,8 @@ fn a_proxy_and_a_gateway_are_asked_for_what_they_need_and_refused_what_they_cann
         ),
         (
             "connect { sidecar_service { proxy { access_logs { type = \"fil\" } } } }",
-            &[
-                "2:58: service.connect.sidecar_service.proxy.access_logs.type: invalid access log type: fil, did you \
-                 mean \"file\"?",
-            ],
+            &["2:58: service.connect.sidecar_service.proxy.access_logs.type: invalid access log type: fil, \
+                 did you mean \"file\"?"],
         ),
     ]);
 }

@@ -17,6 +17,7 @@ fn exported_services_are_refused_as_consul_refuses_them() {
             (&consumer("PeerName = \"p\""), None),
             (&consumer("peer_name = \"p\""), None),
             (&consumer("Partition = \"default\""), None),
+            ("Services = [{ Name = \"web\" Namespace = \"ns1\" Consumers = [{ Peer = \"p\" }] }]", None),
             (
                 &consumer("Partition = \"ap1\""),
                 Some("Services[0].Consumers[0]: partitions are an enterprise-only feature"),
@@ -146,15 +147,6 @@ fn intentions_are_refused_as_consul_refuses_them() {
     let (_, problems) = read(&[("e.hcl", any)]);
     let words = "Sources[0].Permissions cannot be specified on intentions with wildcarded destinations";
     assert!(problems[0].contains(words), "{problems:?}");
-}
-
-#[test]
-fn sources_are_kept_by_precedence() {
-    let text = "Kind = \"service-intentions\"\nName = \"web\"\nSources = [\n{ Name = \"*\" Action = \"deny\" },\n\
-                { Name = \"b\" Action = \"allow\" },\n{ Name = \"a\" Action = \"allow\" }]";
-    let entries = good(&[("e.hcl", text)]).entries;
-    let names: Vec<_> = entries.intentions["web"].sources.iter().map(|source| source.name.as_str()).collect();
-    assert_eq!(names, ["b", "a", "*"]);
 }
 
 #[test]
