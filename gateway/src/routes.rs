@@ -22,7 +22,8 @@ use spillway_core::name::{InvalidName, Locus, PeerName, ServiceName, Sni, Spiffe
 use spillway_core::outlier::OutlierPolicy;
 use spillway_core::pick::{Balance, Target, TargetTls, Via, Weights};
 use spillway_core::sni::SniTable;
-use spillway_core::table::{self, BuildSettings, ServiceTable};
+use spillway_core::table::ServiceTable;
+use spillway_proxy::assembly::{Recipe, Source};
 use spillway_proxy::generation::{Role, ServiceSlot};
 use spillway_proxy::process::{Assembly, Inputs};
 use spillway_proxy::sidecar::resolve;
@@ -83,8 +84,8 @@ impl<'a> Routes<'a> {
                 let connect_timeout = resolver.and_then(|resolver| resolver.connect_timeout);
                 let chain = self.chain_to(service, name, subset, connect_timeout.filter(|it| !it.is_zero()));
                 let name = Sni::internal(name, service, &own, &self.own.trust_domain);
-                let table = self.table_of(&chain, false);
-                let slot = self.insert(name.as_str(), "mesh_gateway_local", table);
+                let stats = format!("mesh_gateway_local.{name}");
+                let slot = self.serve(name.as_str(), &stats, chain, false);
                 self.table.insert(name, Route::Pass { slot, peering: None });
             }
         }
@@ -202,21 +203,23 @@ impl<'a> Routes<'a> {
         if let Some(slot) = self.exported.get(service) {
             return Some((*slot, chain.protocol));
         }
-        let table = self.table_of(&chain, true);
+        let protocol = chain.protocol;
         let name = format!("{service}.default.default.{}", self.own.datacenter);
-        let key = format!("exported~{service}");
         let stats = format!("mesh_gateway_local_peered.{name}");
-        let slot = self.assembly.insert(&key, &stats, Role::Gateway, table);
+        let slot = self.serve(&format!("exported~{service}"), &stats, chain, true);
         self.exported.insert(service.clone(), slot);
-        Some((slot, chain.protocol))
+        Some((slot, protocol))
     }
 
-    fn table_of(&mut self, chain: &Chain, exported: bool) -> ServiceTable {
-        let settings = BuildSettings {
+    fn serve(&mut self, key: &str, stats: &str, chain: Chain, exported: bool) -> ServiceSlot {
+        let recipe = Recipe {
+            source: Source::Chain(Arc::new(chain)),
+            datacenter: self.own.datacenter.clone(),
+            trust_domain: self.own.trust_domain.clone(),
+            outlier: OutlierPolicy::default(),
             exported,
-            ..BuildSettings::new(&self.own.datacenter, &self.own.trust_domain, &resolve)
         };
-        table::build(chain, &self.inputs.catalog, &settings, &mut self.assembly.endpoints)
+        self.assembly.serve(key, stats, Role::Gateway, recipe, &self.inputs.catalog)
     }
 
     /// A service whose endpoints are gateways of another cluster. Those that share `health` share endpoints: when a

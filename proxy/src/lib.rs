@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod admission;
+pub mod assembly;
 pub mod attempt;
 pub mod body;
 pub mod buffer;

@@ -14,22 +14,22 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use spillway_certs::{IdentitySource, SourceError, TlsContexts, TlsPolicy};
 use spillway_core::catalog::{Catalog, PeerRecord};
-use spillway_core::chain::{Conflict, check_all};
-use spillway_core::endpoint::{Address, Endpoints};
+use spillway_core::chain::{Chains, Conflict};
+use spillway_core::endpoint::Address;
 use spillway_core::lint::lint;
 use spillway_core::load::{Config, File, check_references, load};
 use spillway_core::name::{SpiffeId, TrustDomain};
 use spillway_core::problem::{Problem, Severity};
-use spillway_core::table::ServiceTable;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{self, Admin, PlaneApi};
+pub use crate::assembly::Assembly;
 use crate::checks;
 use crate::draw::Dice;
-use crate::generation::{Generation, Published, Role, Service, ServiceSlot};
+use crate::generation::Published;
 use crate::listener::{BindError, Bound, Listener, Serve, bind};
-use crate::source::files::{self, Watch};
-use crate::stats::{Reloads, ServiceStats, Stats};
+use crate::source::files::{self, Contents, Watch};
+use crate::stats::{Reloads, Stats};
 use crate::worker::{Shared, Workers};
 
 /// What every long-running command can be told.
@@ -92,14 +92,22 @@ impl Inputs {
     /// # Errors
     /// Every problem at once, warnings included, when one of them is an error.
     pub fn read(dirs: &[PathBuf], trust_domain: &TrustDomain) -> Result<Self, Vec<Problem>> {
-        let contents = files::read(dirs)?;
+        Self::from_contents(files::read(dirs)?, trust_domain, &mut Chains::default())
+    }
+
+    /// The same from what was read; `chains` are those compiled before.
+    fn from_contents(
+        contents: Contents,
+        trust_domain: &TrustDomain,
+        chains: &mut Chains,
+    ) -> Result<Self, Vec<Problem>> {
         let (config, mut problems) = load(&contents.files);
         let (catalog, more) =
             Catalog::from_registrations(&config.registrations, &config.agent, &contents.peers);
         // What one file says of another is judged only when there is no file that could not be read.
         if config.complete {
             problems.extend(more);
-            problems.extend(conflicts(&config, trust_domain));
+            problems.extend(conflicts(&config, trust_domain, chains));
             problems.extend(check_references(&config.entries));
         }
         problems.extend(unenforced(&config));
@@ -127,15 +135,16 @@ impl Inputs {
         warnings
     }
 
-    /// Whether nothing that a plane assembles from differs.
-    fn same_as(&self, other: &Self) -> bool {
-        self.files == other.files && self.peers == other.peers
+    /// Whether they are made of the same files.
+    fn are_of(&self, contents: &Contents) -> bool {
+        self.files == contents.files && self.peers == contents.peers
     }
 }
 
 /// What entries say against each other, as Consul finds on a write: refused although nobody uses it yet.
-fn conflicts(config: &Config, trust_domain: &TrustDomain) -> Vec<Problem> {
-    let conflicts = check_all(&config.entries, &config.agent.datacenter, trust_domain);
+fn conflicts(config: &Config, trust_domain: &TrustDomain, chains: &mut Chains) -> Vec<Problem> {
+    chains.adopt(&config.entries);
+    let conflicts = chains.check_all(&config.agent.datacenter, trust_domain);
     let problem = |conflict: Conflict| {
         let place = conflict.entry.place(&config.entries).cloned().unwrap_or_default();
         Problem::error(&place, conflict.entry.to_string(), conflict.error.to_string())
@@ -190,57 +199,6 @@ pub trait Plane: Send + 'static {
     }
 }
 
-/// Where a plane puts its services. Slots, counters and endpoint health outlive a generation.
-pub struct Assembly {
-    /// Endpoints with their health.
-    pub endpoints: Endpoints,
-    workers: usize,
-    slots: HashMap<String, (ServiceSlot, Arc<ServiceStats>)>,
-    services: Vec<Option<Arc<Service>>>,
-}
-
-impl Assembly {
-    fn new(workers: usize) -> Self {
-        Self { endpoints: Endpoints::default(), workers, slots: HashMap::new(), services: Vec::new() }
-    }
-
-    /// Where the service of this key stands, now and in later generations. `stats` names it in metrics.
-    pub fn slot(&mut self, key: &str, stats: &str) -> ServiceSlot {
-        let next = ServiceSlot(self.slots.len());
-        let workers = self.workers;
-        let entry = self.slots.entry(key.to_owned());
-        entry.or_insert_with(|| (next, Arc::new(ServiceStats::new(stats, workers)))).0
-    }
-
-    /// Puts a service into the next generation that workloads of our own trust domain alone may connect to.
-    pub fn insert(&mut self, key: &str, stats: &str, role: Role, table: ServiceTable) -> ServiceSlot {
-        self.insert_for(key, stats, role, table, Box::default())
-    }
-
-    /// The same, where workloads of these peers' trust domains may connect, too.
-    pub fn insert_for(
-        &mut self,
-        key: &str,
-        stats: &str,
-        role: Role,
-        table: ServiceTable,
-        peers: Box<[TrustDomain]>,
-    ) -> ServiceSlot {
-        let slot = self.slot(key, stats);
-        if self.services.len() <= slot.0 {
-            self.services.resize_with(slot.0 + 1, || None);
-        }
-        let stats = Arc::clone(&self.slots[key].1);
-        self.services[slot.0] = Some(Arc::new(Service { table, role, stats, peers }));
-        slot
-    }
-
-    fn finish(&mut self) -> Generation {
-        self.endpoints.sweep();
-        Generation { services: std::mem::take(&mut self.services) }
-    }
-}
-
 /// A process that has started: it serves until it is told to stop.
 pub struct Process {
     options: ProcessOptions,
@@ -257,6 +215,8 @@ pub struct Process {
     reloads: Arc<Reloads>,
     /// What was wrong with the configuration when it was last read; empty when it was taken.
     refused: Vec<Problem>,
+    /// The files that this was said of.
+    refused_contents: Option<Contents>,
     next_hint: usize,
 }
 
@@ -268,11 +228,14 @@ impl Process {
     /// When anything is wrong: nothing is served then.
     pub fn start(mut options: ProcessOptions, mut plane: Box<dyn Plane>) -> Result<Self, StartError> {
         let trust_domain = options.identity.trust_domain()?;
-        let inputs = Inputs::read(&options.config_dirs, &trust_domain).map_err(StartError::Config)?;
+        let mut assembly = Assembly::new(options.workers.max(1));
+        let contents = files::read(&options.config_dirs).map_err(StartError::Config)?;
+        let inputs = Inputs::from_contents(contents, &trust_domain, &mut assembly.chains)
+            .map_err(StartError::Config)?;
         inputs.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let identity = plane.identity(&inputs).map_err(StartError::Config)?;
         let shared = Arc::new(Shared::new(Published::default(), Stats::default()));
-        let mut assembly = Assembly::new(options.workers.max(1));
+        assembly.begin(&inputs, None);
         let plans = plane.assemble(&inputs, &mut assembly).map_err(StartError::Config)?;
         let renew_at = publish_identity(&options.identity, &identity, &inputs, &shared)?;
         shared.published.publish(assembly.finish());
@@ -297,11 +260,13 @@ impl Process {
             renew_at,
             reloads: Arc::default(),
             refused: Vec::new(),
+            refused_contents: None,
             next_hint: 0,
         };
         for (plan, socket) in bound {
             process.listen(plan, socket)?;
         }
+        process.reloads.note(&process.assembly);
         process.plane.started(&process.shared);
         Ok(process)
     }
@@ -393,11 +358,18 @@ impl Process {
     }
 
     fn try_reload(&mut self) -> Result<bool, Vec<Problem>> {
-        let inputs = Inputs::read(&self.options.config_dirs, &self.inputs.trust_domain)?;
-        if inputs.same_as(&self.inputs) {
+        let contents = files::read(&self.options.config_dirs)?;
+        if self.inputs.are_of(&contents) {
             return Ok(false);
         }
+        if self.refused_contents.as_ref() == Some(&contents) {
+            return Err(self.refused.clone());
+        }
+        self.refused_contents = Some(contents.clone());
+        let chains = &mut self.assembly.chains;
+        let inputs = Inputs::from_contents(contents, &self.inputs.trust_domain, chains)?;
         self.adopt(inputs)?;
+        self.refused_contents = None;
         Ok(true)
     }
 
@@ -416,10 +388,8 @@ impl Process {
 
     /// Puts inputs in force, whole or not at all.
     fn adopt(&mut self, inputs: Inputs) -> Result<(), Vec<Problem>> {
-        let plans = self
-            .plane
-            .assemble(&inputs, &mut self.assembly)
-            .inspect_err(|_| self.assembly.services.clear())?;
+        self.assembly.begin(&inputs, Some(&self.inputs));
+        let plans = self.plane.assemble(&inputs, &mut self.assembly)?;
         let peers_changed = inputs.peers != self.inputs.peers;
         self.inputs = Arc::new(inputs);
         self.in_force.store(Arc::clone(&self.inputs));
@@ -427,6 +397,7 @@ impl Process {
             self.renew();
         }
         self.shared.published.publish(self.assembly.finish());
+        self.reloads.note(&self.assembly);
         self.reconcile(plans);
         Ok(())
     }

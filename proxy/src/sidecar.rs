@@ -6,16 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spillway_core::chain::{self, Context, UpstreamSettings};
+use spillway_core::chain::{self, Chains, Context, UpstreamSettings};
 use spillway_core::endpoint::Address;
 use spillway_core::entry::{Kind, Registration, Upstream};
 use spillway_core::name::{Datacenter, Locus, SpiffeId, TargetId};
 use spillway_core::outlier::OutlierPolicy;
 use spillway_core::pick::{Balance, Target, Via, Weights};
 use spillway_core::problem::{Place, Problem};
-use spillway_core::table::{self, BuildSettings, ServiceTable};
+use spillway_core::table::ServiceTable;
 
 use crate::admission::peers_let_in;
+use crate::assembly::{Recipe, Source};
 use crate::generation::Role;
 use crate::inbound::Inbound;
 use crate::outbound::Outbound;
@@ -71,9 +72,9 @@ impl Sidecar {
     fn registered<'a>(&self, inputs: &'a Inputs) -> Result<Registered<'a>, Vec<Problem>> {
         let all = &inputs.config.registrations;
         let proxies = || all.iter().filter(|it| it.kind == Kind::ConnectProxy);
-        let beside = |sidecar: &Registration| sidecar.proxy.destination_service_id.clone();
+        let beside = |sidecar: &'a Registration| sidecar.proxy.destination_service_id.as_deref();
         let sidecar = proxies()
-            .find(|it| beside(it).as_ref() == Some(&self.id))
+            .find(|it| beside(it) == Some(&self.id))
             .or_else(|| proxies().find(|it| it.id == self.id));
         let application = sidecar.and_then(|sidecar| {
             let id = beside(sidecar)?;
@@ -82,8 +83,8 @@ impl Sidecar {
         match (application, sidecar) {
             (Some(application), Some(sidecar)) => Ok(Registered { application, sidecar }),
             _ => {
-                let known: BTreeSet<String> = proxies().filter_map(beside).collect();
-                let known: Vec<String> = known.into_iter().collect();
+                let known: BTreeSet<&str> = proxies().filter_map(beside).collect();
+                let known: Vec<&str> = known.into_iter().collect();
                 let place = Place { file: Arc::new(self.config_dir.clone()), line: 0, column: 0 };
                 let message = match known[..] {
                     [] => {
@@ -193,8 +194,9 @@ fn outbound(
         }
     };
     let name = upstream_name(upstream, datacenter(registered.application, inputs));
-    let table = upstream_table(upstream, registered, inputs, assembly)?;
-    let slot = assembly.insert(&address.to_string(), &format!("upstream.{name}"), Role::Outbound, table);
+    let recipe = upstream_recipe(upstream, registered, inputs, &mut assembly.chains)?;
+    let (key, stats) = (address.to_string(), format!("upstream.{name}"));
+    let slot = assembly.serve(&key, &stats, Role::Outbound, recipe, &inputs.catalog);
     Ok(ListenerPlan {
         name,
         address,
@@ -212,42 +214,48 @@ fn upstream_name(upstream: &Upstream, own: &Datacenter) -> String {
     }
 }
 
-/// The chain of an upstream, compiled with its overrides; an upstream at a peer has none.
-fn upstream_table(
+/// What the table of an upstream is built from: its chain, compiled with its overrides; an upstream at a peer has none.
+fn upstream_recipe(
     upstream: &Upstream,
     registered: &Registered<'_>,
     inputs: &Inputs,
-    assembly: &mut Assembly,
-) -> Result<ServiceTable, Problem> {
+    chains: &mut Chains,
+) -> Result<Recipe, Problem> {
     let Registered { application, sidecar } = registered;
-    let (entries, catalog) = (&inputs.config.entries, &inputs.catalog);
+    let entries = &inputs.config.entries;
     let wanted = UpstreamSettings::new(entries, &application.name, sidecar, upstream);
     let overrides = wanted.overrides();
     let own = datacenter(application, inputs);
-    let settings = BuildSettings {
-        outlier: wanted.outlier(),
-        ..BuildSettings::new(own, &inputs.trust_domain, &resolve)
-    };
-    let endpoints = &mut assembly.endpoints;
     let service = upstream.destination_name.clone();
-    if let Some(peer) = &upstream.destination_peer {
-        // The exporter says what its service speaks. Until it does, and when it exports it no more, callers are
-        // answered in what everybody speaks here.
-        let usual = entries.proxy_defaults.as_ref().and_then(|global| global.protocol);
-        let overrides = chain::Overrides { protocol: overrides.protocol.or(usual), ..overrides };
-        return Ok(table::peer_upstream(&service, peer, &overrides, catalog, &settings, endpoints));
-    }
-    let cx = Context {
-        service,
-        datacenter: upstream.datacenter.as_ref().unwrap_or(own).clone(),
-        trust_domain: inputs.trust_domain.clone(),
-        overrides,
+    let source = match &upstream.destination_peer {
+        Some(peer) => {
+            // The exporter says what its service speaks. Until it does, and when it exports it no more, callers are
+            // answered in what everybody speaks here.
+            let usual = entries.proxy_defaults.as_ref().and_then(|global| global.protocol);
+            let overrides = chain::Overrides { protocol: overrides.protocol.or(usual), ..overrides };
+            Source::Peer { service, peer: peer.clone(), overrides }
+        }
+        None => {
+            let cx = Context {
+                service,
+                datacenter: upstream.datacenter.as_ref().unwrap_or(own).clone(),
+                trust_domain: inputs.trust_domain.clone(),
+                overrides,
+            };
+            let chain = chains.compile(&cx).map_err(|error| {
+                let place = error.at_fault().place(entries).unwrap_or(&upstream.place);
+                Problem::error(place, "", error.to_string())
+            })?;
+            Source::Chain(chain)
+        }
     };
-    let chain = chain::compile(entries, &cx).map_err(|error| {
-        let place = error.at_fault().place(entries).unwrap_or(&upstream.place);
-        Problem::error(place, "", error.to_string())
-    })?;
-    Ok(table::build(&chain, catalog, &settings, endpoints))
+    Ok(Recipe {
+        source,
+        datacenter: own.clone(),
+        trust_domain: inputs.trust_domain.clone(),
+        outlier: wanted.outlier(),
+        exported: false,
+    })
 }
 
 /// The addresses of a `host:port` whose host is a name, as the system resolves it. On the control thread.

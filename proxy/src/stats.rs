@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use spillway_core::endpoint::Endpoint;
 use spillway_core::outlier::Outcome;
 
+use crate::assembly::Assembly;
 use crate::refusal::{FLAGS, Refusal};
 
 /// A number that one worker writes and anyone reads.
@@ -259,6 +260,19 @@ pub struct Reloads {
     pub accepted: AtomicU64,
     /// Changes refused.
     pub rejected: AtomicU64,
+    /// Chains compiled, checks included: a change compiles those that depend on it.
+    pub chains_compiled: AtomicU64,
+    /// Tables built: a change builds those that depend on it.
+    pub tables_built: AtomicU64,
+}
+
+impl Reloads {
+    /// Takes over what `assembly` has done so far.
+    pub(crate) fn note(&self, assembly: &Assembly) {
+        // Relaxed: counts stand for themselves and order nothing.
+        self.chains_compiled.store(assembly.chains.compilations(), Ordering::Relaxed);
+        self.tables_built.store(assembly.tables_built(), Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 //! Tables take their endpoints from here. Addresses are text, `host:port`: host names are resolved when a table is
 //! built. Kept out: health that this process measured itself.
 
+mod change;
 mod health;
 mod peers;
 mod registrations;
 
 use std::collections::BTreeMap;
 
+pub use change::CatalogChange;
 pub use health::{HealthCheck, HealthEntry};
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +103,7 @@ impl Catalog {
 }
 
 /// An instance that has a sidecar.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Instance {
     /// Its registration's id.
     pub id: String,
@@ -147,7 +149,7 @@ impl Instance {
 }
 
 /// A peer as tables need it: parsed from a [`PeerRecord`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
     /// Its trust domain.
     pub trust_domain: TrustDomain,
@@ -162,7 +164,7 @@ pub struct Peer {
 }
 
 /// An imported service, parsed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
     /// What it speaks.
     pub protocol: Protocol,

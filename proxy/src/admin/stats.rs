@@ -76,20 +76,14 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
     let uptime = shared.uptime().as_secs();
     all.push(Stat::new("server", None, "uptime", true, uptime));
     all.push(Stat::new("server", None, "total_connections", true, connections as u64));
-    all.push(Stat::new(
-        "spillway",
-        None,
-        "config_accepted_total",
-        false,
-        reloads.accepted.load(Ordering::Relaxed),
-    ));
-    all.push(Stat::new(
-        "spillway",
-        None,
-        "config_rejected_total",
-        false,
-        reloads.rejected.load(Ordering::Relaxed),
-    ));
+    for (stat, count) in [
+        ("config_accepted_total", &reloads.accepted),
+        ("config_rejected_total", &reloads.rejected),
+        ("config_chains_compiled_total", &reloads.chains_compiled),
+        ("config_tables_built_total", &reloads.tables_built),
+    ] {
+        all.push(Stat::new("spillway", None, stat, false, count.load(Ordering::Relaxed)));
+    }
     all.push(Stat::new("spillway", None, "generation", true, shared.published.number()));
     let unmatched = shared.stats.unmatched.load(Ordering::Relaxed);
     all.push(Stat::new("listener", None, "no_filter_chain_match", false, unmatched));

@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_secs(2);
 const EXTENSIONS: [&str; 4] = ["hcl", "json", "yaml", "yml"];
 
 /// What the directories hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contents {
     /// Configuration, in reading order.
     pub files: Vec<File>,

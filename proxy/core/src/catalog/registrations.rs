@@ -3,6 +3,8 @@
 //! An instance is an application with its sidecar; an application without one is not of the mesh, for there is
 //! nothing to dial.
 
+use std::collections::HashMap;
+
 use super::{Catalog, HealthEntry, Instance};
 use crate::entry::{AgentSettings, HealthStatus, Kind, Registration};
 use crate::name::{Datacenter, ServiceName};
@@ -15,7 +17,7 @@ pub(super) fn read(
     problems: &mut Vec<Problem>,
 ) -> Catalog {
     let mut catalog = Catalog::default();
-    let reader = Reader { registrations, agent };
+    let reader = Reader { applications: Applications::of(registrations, agent), agent };
     for registration in registrations {
         match registration.kind {
             Kind::Typical => {}
@@ -34,14 +36,49 @@ pub(super) fn read(
     catalog
 }
 
+/// Where a registration's instance runs.
+fn datacenter<'a>(registration: &'a Registration, agent: &'a AgentSettings) -> &'a Datacenter {
+    registration.datacenter.as_ref().unwrap_or(&agent.datacenter)
+}
+
+/// The applications of all datacenters. A catalog has as many sidecars that each look for one.
+#[derive(Default)]
+struct Applications<'a> {
+    /// The first of an id.
+    by_id: HashMap<(&'a Datacenter, &'a str), &'a Registration>,
+    /// The only one of a name; None where there are several.
+    by_name: HashMap<(&'a Datacenter, &'a ServiceName), Option<&'a Registration>>,
+}
+
+impl<'a> Applications<'a> {
+    fn of(registrations: &'a [Registration], agent: &'a AgentSettings) -> Self {
+        let mut all = Self::default();
+        for it in registrations.iter().filter(|it| it.kind == Kind::Typical) {
+            let datacenter = datacenter(it, agent);
+            all.by_id.entry((datacenter, it.id.as_str())).or_insert(it);
+            all.by_name.entry((datacenter, &it.name)).and_modify(|only| *only = None).or_insert(Some(it));
+        }
+        all
+    }
+
+    /// The application that `sidecar` stands beside: by id, else the only one of its name.
+    fn beside(&self, sidecar: &'a Registration, datacenter: &'a Datacenter) -> Option<&'a Registration> {
+        if let Some(id) = &sidecar.proxy.destination_service_id {
+            return self.by_id.get(&(datacenter, id.as_str())).copied();
+        }
+        let name = sidecar.proxy.destination_service_name.as_ref()?;
+        self.by_name.get(&(datacenter, name)).copied().flatten()
+    }
+}
+
 struct Reader<'a> {
-    registrations: &'a [Registration],
+    applications: Applications<'a>,
     agent: &'a AgentSettings,
 }
 
 impl<'a> Reader<'a> {
     fn datacenter(&self, registration: &'a Registration) -> &'a Datacenter {
-        registration.datacenter.as_ref().unwrap_or(&self.agent.datacenter)
+        datacenter(registration, self.agent)
     }
 
     /// What to dial, as [`Instance::address`]: a socket, or the WAN address for who is in another datacenter, else the LAN address, as far as they
@@ -62,7 +99,7 @@ impl<'a> Reader<'a> {
 
     fn instance(&self, sidecar: &'a Registration, problems: &mut Vec<Problem>) -> Option<Instance> {
         let datacenter = self.datacenter(sidecar);
-        let application = self.application(sidecar, datacenter);
+        let application = self.applications.beside(sidecar, datacenter);
         let id = sidecar.proxy.destination_service_id.as_deref();
         if let (None, Some(id)) = (application, id) {
             let message = format!("there is no service with the id {id:?} in {datacenter}");
@@ -80,19 +117,6 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(self.pair(service, sidecar, application, datacenter))
-    }
-
-    /// The registration that `sidecar` stands beside: by id, else the only one of its name.
-    fn application(&self, sidecar: &Registration, datacenter: &Datacenter) -> Option<&'a Registration> {
-        let here = |it: &&Registration| it.kind == Kind::Typical && self.datacenter(it) == datacenter;
-        let mut all = self.registrations.iter().filter(here);
-        if let Some(id) = &sidecar.proxy.destination_service_id {
-            return all.find(|it| it.id == *id);
-        }
-        let name = sidecar.proxy.destination_service_name.as_ref()?;
-        let mut named = all.filter(|it| it.name == *name);
-        let first = named.next()?;
-        named.next().is_none().then_some(first)
     }
 
     fn pair(

@@ -28,6 +28,8 @@ pub(super) struct Assembly<'a> {
     pub(super) in_force: Overrides,
     /// Every target met in the place of a request's, those that were redirected from included.
     pub(super) met: BTreeSet<TargetId>,
+    /// Every service whose splitter, resolver or defaults had a say in this, also by not being there.
+    pub(super) read: BTreeSet<ServiceName>,
     /// Peer targets by what their id shows. It does not show a subset, so the first one made stands for all.
     pub(super) at_peers: BTreeMap<(ServiceName, PeerName), TargetId>,
 }
@@ -43,6 +45,7 @@ impl<'a> Assembly<'a> {
             http_only: None,
             in_force: Overrides::default(),
             met: BTreeSet::new(),
+            read: BTreeSet::new(),
             at_peers: BTreeMap::new(),
         }
     }
@@ -50,6 +53,7 @@ impl<'a> Assembly<'a> {
     /// Makes every node and answers where the chain starts.
     pub(super) fn start(&mut self) -> Result<NodeKey, ChainError> {
         let (cx, entries) = (self.cx, self.entries);
+        self.read.insert(cx.service.clone());
         let by = EntryRef { kind: EntryKind::Resolver, name: cx.service.clone() };
         let router = entries.routers.get(&cx.service);
         if cx.overrides.protocol.is_some_and(|protocol| !protocol.is_http()) {
@@ -111,10 +115,15 @@ impl<'a> Assembly<'a> {
 
     /// The splitter of what is named by its service alone, if it has one; else its resolver.
     fn splitter_or_resolver(&mut self, named: Named<'a>, by: &EntryRef) -> Result<NodeKey, ChainError> {
-        if named.is_bare() && self.entries.splitters.contains_key(named.service) {
+        if named.is_bare() && self.has_splitter(named.service) {
             return self.splitter(named.service);
         }
         self.resolver(named, by)
+    }
+
+    fn has_splitter(&mut self, service: &ServiceName) -> bool {
+        self.read.insert(service.clone());
+        self.entries.splitters.contains_key(service)
     }
 
     fn resolver(&mut self, named: Named<'a>, by: &EntryRef) -> Result<NodeKey, ChainError> {
@@ -134,8 +143,7 @@ impl<'a> Assembly<'a> {
             };
             top.to_follow = rest;
             let named = Named::by_split(split, top.service);
-            let has_splitter = self.entries.splitters.contains_key(named.service);
-            if named.is_bare() && named.service != top.service && has_splitter {
+            if named.is_bare() && named.service != top.service && self.has_splitter(named.service) {
                 top.legs.push(leg(split, NodeKey::Splitter(named.service.clone())));
                 let service = named.service;
                 open.push(top);

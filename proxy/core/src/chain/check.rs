@@ -1,6 +1,8 @@
 //! Every chain of a configuration compiled, so that what contradicts is named before a request meets it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::mem;
+use std::sync::Arc;
 
 use super::assemble::Assembly;
 use super::{ChainError, Context, EntryRef, NodeKey, Overrides, finish, graph};
@@ -24,7 +26,18 @@ pub struct Conflict {
 /// A chain that is part of another, whole one is not compiled again, and those that nothing leads to come first:
 /// else ten thousand redirects in a row would be followed fifty million times.
 pub fn check_all(entries: &EntrySet, datacenter: &Datacenter, trust_domain: &TrustDomain) -> Vec<Conflict> {
-    let mut settled = BTreeSet::new();
+    let checked = |cx: &Context| Arc::new(Checked::of(entries, cx));
+    check_each(entries, datacenter, trust_domain, checked)
+}
+
+/// [`check_all`] with a chain's check from whoever keeps them.
+pub(super) fn check_each(
+    entries: &EntrySet,
+    datacenter: &Datacenter,
+    trust_domain: &TrustDomain,
+    mut checked: impl FnMut(&Context) -> Arc<Checked>,
+) -> Vec<Conflict> {
+    let mut settled = HashSet::new();
     let mut seen = BTreeSet::new();
     let mut conflicts = Vec::new();
     for service in outermost_first(entries) {
@@ -37,10 +50,16 @@ pub fn check_all(entries: &EntrySet, datacenter: &Datacenter, trust_domain: &Tru
         if start(entries, &cx).is_some_and(|key| settled.contains(&key)) {
             continue;
         }
-        if let Err(error) = compile(entries, &cx, &mut settled)
-            && seen.insert(cause(&error))
+        let checked = checked(&cx);
+        settled.extend(checked.settles.iter().cloned());
+        if let Some(error) = &checked.error
+            && seen.insert(cause(error))
         {
-            conflicts.push(Conflict { chain: service.clone(), entry: error.at_fault(), error });
+            conflicts.push(Conflict {
+                chain: service.clone(),
+                entry: error.at_fault(),
+                error: error.clone(),
+            });
         }
     }
     for (chain, error) in graph::exports(entries).chain(graph::permissions(entries, datacenter, trust_domain))
@@ -80,27 +99,36 @@ fn start(entries: &EntrySet, cx: &Context) -> Option<NodeKey> {
     }
 }
 
-/// Compiles a chain, and adds to `settled` the starts of those that would show nothing more: its parts, and
-/// whatever is on the way to a circle.
-fn compile(entries: &EntrySet, cx: &Context, settled: &mut BTreeSet<NodeKey>) -> Result<(), ChainError> {
-    let mut assembly = Assembly::new(entries, cx);
-    let chain = assembly.start().and_then(|start| {
+/// What compiling a chain showed.
+#[derive(Debug)]
+pub(super) struct Checked {
+    error: Option<ChainError>,
+    /// The starts of chains that would show nothing more: its parts, and whatever is on the way to a circle.
+    settles: Vec<NodeKey>,
+    /// The services whose entries had a say in it.
+    pub(super) read: BTreeSet<ServiceName>,
+}
+
+impl Checked {
+    pub(super) fn of(entries: &EntrySet, cx: &Context) -> Self {
+        let mut assembly = Assembly::new(entries, cx);
+        let start = assembly.start();
+        let read = mem::take(&mut assembly.read);
         let splitters = assembly.nodes.keys().filter(|key| matches!(key, NodeKey::Splitter(_))).cloned();
         let parts: Vec<_> = splitters.chain(assembly.met.iter().cloned().map(NodeKey::Resolver)).collect();
         // Which target stands for a peer's id depends on where a chain starts, so its parts may yet differ.
         let comparable = assembly.at_peers.is_empty();
-        finish(assembly, start)?;
-        Ok(if comparable { parts } else { Vec::new() })
-    });
-    match &chain {
-        Ok(parts) => settled.extend(parts.iter().cloned()),
-        Err(ChainError::RedirectCycle { path, .. }) => {
-            settled.extend(path.iter().cloned().map(NodeKey::Resolver));
-        }
-        Err(ChainError::Cycle { path, .. }) => settled.extend(path.iter().cloned()),
-        Err(_) => {}
+        let error = start.and_then(|start| finish(assembly, start)).err();
+        let settles = match &error {
+            None if comparable => parts,
+            Some(ChainError::RedirectCycle { path, .. }) => {
+                path.iter().cloned().map(NodeKey::Resolver).collect()
+            }
+            Some(ChainError::Cycle { path, .. }) => path.clone(),
+            _ => Vec::new(),
+        };
+        Self { error, settles, read }
     }
-    chain.map(|_| ())
 }
 
 /// The same text for the same contradiction, whichever chain ran into it.

@@ -1,7 +1,7 @@
 //! The discovery chain: config entries in, one chain per service out.
 //!
 //! Here: the walk from router to splitter (`assemble`) to resolver (`resolve`), circles, flattening, and the
-//! overrides that a sidecar compiles with. `table` builds from a finished [`Chain`]; [`json`], [`text`] and
+//! overrides that a sidecar compiles with; `cache` keeps what a change of the entries does not touch. `table` builds from a finished [`Chain`]; [`json`], [`text`] and
 //! [`dot`] show one; nothing else looks inside.
 //! Kept out: endpoints, health, sockets, clocks. A chain says where a request may go, never who is up, so
 //! compiling stays a pure function of its entries.
@@ -9,6 +9,7 @@
 //! The semantics are those of Consul's compiler, quirks included; a quirk is named where it is followed.
 
 mod assemble;
+mod cache;
 mod check;
 mod customization;
 mod cycle;
@@ -29,11 +30,12 @@ mod fixtures;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use assemble::Assembly;
 pub(crate) use assemble::Named;
+pub use cache::Chains;
 pub use check::{Conflict, check_all};
 pub use error::{ChainError, EntryKind, EntryRef, Forbidden, Unexportable};
 pub use overrides::UpstreamSettings;
@@ -47,9 +49,15 @@ use crate::name::{Datacenter, ServiceName, Sni, TargetId, TrustDomain};
 /// # Errors
 /// When the entries contradict each other; the first contradiction met, in Consul's order.
 pub fn compile(entries: &EntrySet, cx: &Context) -> Result<Chain, ChainError> {
+    compile_noting(entries, cx).0
+}
+
+/// The same, with the services whose entries had a say in it.
+fn compile_noting(entries: &EntrySet, cx: &Context) -> (Result<Chain, ChainError>, BTreeSet<ServiceName>) {
     let mut assembly = Assembly::new(entries, cx);
-    let start = assembly.start()?;
-    finish(assembly, start)
+    let start = assembly.start();
+    let read = mem::take(&mut assembly.read);
+    (start.and_then(|start| finish(assembly, start)), read)
 }
 
 /// From everything that the walk found to the chain: no circles, no nesting, nothing out of reach.
@@ -118,7 +126,7 @@ pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const WHOLE: u32 = 10_000;
 
 /// For whom a chain is compiled, and where.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Context {
     /// The service that was asked for, real or virtual.
     pub service: ServiceName,
@@ -131,7 +139,7 @@ pub struct Context {
 }
 
 /// What one caller wants otherwise than the entries say.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Overrides {
     /// The chain's protocol. An L4 one leaves out router and splitters.
     pub protocol: Option<Protocol>,

@@ -116,6 +116,7 @@ impl<'a> Assembly<'a> {
             if self.nodes.contains_key(&NodeKey::Resolver(at.clone())) {
                 return Ok((at, by));
             }
+            self.read.insert(at.service.clone());
             if at.peer().is_none() {
                 self.note(&at.service, &by)?;
             }

@@ -45,7 +45,7 @@ pub(super) fn tell(side: &Side<'_>, trust_domain: &TrustDomain, facts: &mut Fact
 
 /// Every service that the configuration speaks of as one to be asked for.
 pub(super) fn services(config: &Config) -> BTreeSet<&ServiceName> {
-    let EntrySet { routers, splitters, resolvers, defaults, .. } = &config.entries;
+    let EntrySet { routers, splitters, resolvers, defaults, .. } = &*config.entries;
     let written = routers.keys().chain(splitters.keys()).chain(resolvers.keys()).chain(defaults.keys());
     let registered = config.registrations.iter().filter(|it| it.kind == Kind::Typical).map(|it| &it.name);
     let upstreams = config.registrations.iter().flat_map(|it| &it.proxy.upstreams);

@@ -33,7 +33,7 @@ impl<'a> World<'a> {
         let home = &config.agent.datacenter;
         let applications = config.registrations.iter().filter(|it| it.kind != Kind::ConnectProxy);
         let registered: BTreeSet<_> = applications.map(|it| &it.name).collect();
-        let EntrySet { routers, splitters, resolvers, defaults, .. } = &config.entries;
+        let EntrySet { routers, splitters, resolvers, defaults, .. } = &*config.entries;
         let written = routers.keys().chain(splitters.keys()).chain(resolvers.keys()).chain(defaults.keys());
         let Catalog { instances, gateways, .. } = catalog;
         Self {

@@ -1,9 +1,9 @@
 //! Which document is what: an entry, a custom resource, or an agent's file with registrations.
 
-use crate::entry::EntrySet;
 use crate::entry::read::agent::{self, Settings};
 use crate::entry::read::registration::{self, Draft};
 use crate::entry::read::{self, Fields, Head, Item, KINDS, Sink, UNUSED_KINDS};
+use crate::entry::{EntrySet, Registration};
 use crate::syntax::{Node, Value, nearest};
 
 const API_GROUP: &str = "consul.hashicorp.com/";
@@ -40,20 +40,38 @@ const UNUSED_RESOURCES: [&str; 13] = [
     "TrafficPermissions",
 ];
 
+/// Registrations whose addresses and ports are not settled, each sidecar right after its service.
+#[derive(Default)]
+pub(super) struct Drafts {
+    pub(super) registrations: Vec<Registration>,
+    /// Which of them are the sidecars of `connect.sidecar_service`, ascending.
+    pub(super) sidecars: Vec<usize>,
+}
+
+impl Drafts {
+    fn push(&mut self, draft: Draft) {
+        self.registrations.push(draft.registration);
+        if let Some(sidecar) = draft.sidecar {
+            self.sidecars.push(self.registrations.len());
+            self.registrations.push(sidecar);
+        }
+    }
+}
+
 /// What the documents read so far amount to.
 pub(super) struct Reader<'a> {
     sink: &'a Sink,
     entries: EntrySet,
-    drafts: Vec<Draft>,
+    drafts: Drafts,
     settings: Settings,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(sink: &'a Sink) -> Self {
-        Self { sink, entries: EntrySet::default(), drafts: Vec::new(), settings: Settings::default() }
+        Self { sink, entries: EntrySet::default(), drafts: Drafts::default(), settings: Settings::default() }
     }
 
-    pub(super) fn finish(self) -> (EntrySet, Vec<Draft>, Settings) {
+    pub(super) fn finish(self) -> (EntrySet, Drafts, Settings) {
         (self.entries, self.drafts, self.settings)
     }
 
@@ -147,7 +165,7 @@ impl<'a> Reader<'a> {
         let mut services = fields.maps("service");
         services.extend(fields.maps("services"));
         services.sort_by_key(|service| (service.place().line, service.place().column));
-        self.drafts.extend(services.into_iter().filter_map(registration::read));
+        services.into_iter().filter_map(registration::read).for_each(|draft| self.drafts.push(draft));
         if let Some(mut map) = fields.map("config_entries") {
             for mut entry in map.maps("bootstrap") {
                 match entry.take("Kind") {

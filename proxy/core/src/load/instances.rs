@@ -4,8 +4,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
+use super::document::Drafts;
 use crate::entry::read::Sink;
-use crate::entry::read::registration::Draft;
 use crate::entry::{AgentSettings, Kind, Registration};
 use crate::name::Datacenter;
 use crate::problem::{Place, Problem};
@@ -13,22 +13,13 @@ use crate::problem::{Place, Problem};
 /// Turns drafts into registrations, each sidecar right after its service. `ports` are those that sidecars without
 /// one may get.
 pub(super) fn settle(
-    drafts: Vec<Draft>,
+    drafts: Drafts,
     agent: &AgentSettings,
     ports: Option<RangeInclusive<u16>>,
     sink: &Sink,
 ) -> Vec<Registration> {
-    let mut ids = Ids { first: HashMap::new(), agent, sink };
-    let mut registrations = Vec::new();
-    for Draft { registration, sidecar } in drafts {
-        // Of a service that is there twice, its sidecar need not be named as well.
-        let new = ids.insert(&registration);
-        if let Some(sidecar) = sidecar.as_ref().filter(|_| new) {
-            ids.insert(sidecar);
-        }
-        registrations.push(registration);
-        registrations.extend(sidecar);
-    }
+    let Drafts { mut registrations, sidecars } = drafts;
+    name_repeated(&registrations, &sidecars, agent, sink);
     for registration in &mut registrations {
         if registration.address.is_empty() {
             registration.address.clone_from(&agent.advertise_addr);
@@ -38,26 +29,25 @@ pub(super) fn settle(
     registrations
 }
 
-/// Where each id of each datacenter is registered first.
-struct Ids<'a> {
-    first: HashMap<(Datacenter, String), Place>,
-    agent: &'a AgentSettings,
-    sink: &'a Sink,
-}
-
-impl Ids<'_> {
-    fn insert(&mut self, registration: &Registration) -> bool {
-        let datacenter = registration.datacenter.as_ref().unwrap_or(&self.agent.datacenter).clone();
-        match self.first.entry((datacenter, registration.id.clone())) {
+/// An id may be registered once in a datacenter. Of a service that is there twice, its sidecar is not named as well.
+fn name_repeated(registrations: &[Registration], sidecars: &[usize], agent: &AgentSettings, sink: &Sink) {
+    let mut first: HashMap<(&Datacenter, &str), &Place> = HashMap::with_capacity(registrations.len());
+    let mut repeated = false;
+    for (index, registration) in registrations.iter().enumerate() {
+        if repeated && sidecars.binary_search(&index).is_ok() {
+            continue;
+        }
+        let datacenter = registration.datacenter.as_ref().unwrap_or(&agent.datacenter);
+        match first.entry((datacenter, &registration.id)) {
             Entry::Vacant(entry) => {
-                entry.insert(registration.place.clone());
-                true
+                entry.insert(&registration.place);
+                repeated = false;
             }
             Entry::Occupied(entry) => {
                 let message =
                     format!("service id {:?} is registered twice, first at {}", registration.id, entry.get());
-                self.sink.push(Problem::error(&registration.place, "id", message));
-                false
+                sink.push(Problem::error(&registration.place, "id", message));
+                repeated = true;
             }
         }
     }
@@ -65,19 +55,28 @@ impl Ids<'_> {
 
 /// A sidecar without a port gets the next that nobody of its address has, in reading order.
 fn give_ports(registrations: &mut [Registration], ports: Option<RangeInclusive<u16>>, sink: &Sink) {
-    let taken: HashSet<(String, u16)> =
-        registrations.iter().map(|registration| (registration.address.clone(), registration.port)).collect();
+    let mut hosts: HashMap<String, HashSet<u16>> = HashMap::new();
+    for registration in registrations.iter() {
+        match hosts.get_mut(&registration.address) {
+            Some(taken) => drop(taken.insert(registration.port)),
+            None => drop(hosts.insert(registration.address.clone(), HashSet::from([registration.port]))),
+        }
+    }
     // By address, what is left of the range.
     let mut left: HashMap<String, RangeInclusive<u16>> = HashMap::new();
     for registration in registrations.iter_mut().filter(|it| lacks_listener(it)) {
-        let address = &registration.address;
         let Some(range) = &ports else {
             let message = "no port provided for sidecar_service and auto-assignment disabled in config";
             sink.push(Problem::error(&registration.place, "port", message));
             continue;
         };
-        let rest = left.entry(address.clone()).or_insert_with(|| range.clone());
-        match rest.find(|port| !taken.contains(&(address.clone(), *port))) {
+        let Some(taken) = hosts.get(&registration.address) else { continue };
+        if !left.contains_key(&registration.address) {
+            left.insert(registration.address.clone(), range.clone());
+        }
+        let free =
+            left.get_mut(&registration.address).and_then(|rest| rest.find(|port| !taken.contains(port)));
+        match free {
             Some(port) => registration.port = port,
             None => {
                 let (min, max) = (range.start(), range.end());

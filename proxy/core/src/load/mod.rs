@@ -28,8 +28,8 @@ use crate::syntax::{self, Format};
 /// Everything that a configuration directory says.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Config entries.
-    pub entries: EntrySet,
+    /// Config entries; shared with what remembers them to tell what has changed.
+    pub entries: Arc<EntrySet>,
     /// Registrations in reading order, sidecars expanded.
     pub registrations: Vec<Registration>,
     /// Settings of the agent.
@@ -70,7 +70,7 @@ pub fn load(files: &[File]) -> (Config, Vec<Problem>) {
     let sidecar_ports = settings.sidecar_ports();
     let agent = settings.finish(default_datacenter());
     let registrations = instances::settle(drafts, &agent, sidecar_ports, &sink);
-    (Config { entries, registrations, agent, complete }, listed(sink, &order))
+    (Config { entries: Arc::new(entries), registrations, agent, complete }, listed(sink, &order))
 }
 
 /// Consul's default.

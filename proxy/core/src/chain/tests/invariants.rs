@@ -3,14 +3,14 @@
 use crate::chain::fixtures::{Entries, define, name, redirect, route, split, targets};
 use crate::chain::{Chain, Node, NodeKey, WHOLE, check_all};
 
-const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
+pub(super) const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
 const PLACES: [&str; 8] = ["a", "b", "c", "d", "v1.a", "v1.b", "c@dc2", "d@peer:east"];
 
 /// Numerical Recipes' generator: the same numbers on every run.
-struct Numbers(u32);
+pub(super) struct Numbers(pub(super) u32);
 
 impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (self.0 >> 8) as usize % limit
     }
@@ -20,7 +20,7 @@ impl Numbers {
     }
 }
 
-fn entries(numbers: &mut Numbers) -> Entries {
+pub(super) fn entries(numbers: &mut Numbers) -> Entries {
     let mut entries = Entries::http();
     for service in SERVICES {
         if numbers.below(4) == 0 {

@@ -29,7 +29,8 @@ struct Field<'a> {
 impl<'a> Fields<'a> {
     pub(super) fn new(item: Item<'a>, pairs: &'a [(Key, Node)]) -> Self {
         let field = |(key, node): &'a (Key, Node)| Field { key, node };
-        Self { item, left: pairs.iter().map(field).collect(), known: Vec::new() }
+        // Room for the names of a registration, of which a catalog has as many as it has instances.
+        Self { item, left: pairs.iter().map(field).collect(), known: Vec::with_capacity(32) }
     }
 
     pub(crate) fn place(&self) -> &'a Place {
@@ -38,14 +39,16 @@ impl<'a> Fields<'a> {
 
     /// The field of that name however its case and underscores were written.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<Item<'a>> {
+        if self.left.is_empty() {
+            return None;
+        }
         self.known.push(name);
-        let mut taken = self.left.extract_if(.., |field| same(&field.key.name, name));
-        let first = taken.next()?;
-        let more = taken.map(|field| field.node).collect();
-        let path = match self.item.path.as_str() {
-            "" => first.key.name.clone(),
-            path => format!("{path}.{}", first.key.name),
-        };
+        // Most names that a reader asks for are not there.
+        let at = self.left.iter().position(|field| same(&field.key.name, name))?;
+        let first = self.left.remove(at);
+        let more = self.left.extract_if(at.., |field| same(&field.key.name, name));
+        let more = more.map(|field| field.node).collect();
+        let path = self.path_of(&first);
         let item = Item { node: first.node, more, path, sink: self.item.sink, weak: self.item.weak };
         Some(item.last_of_repeated())
     }
@@ -88,7 +91,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn finish(self) {
         for field in &self.left {
             let message = format!("unknown field{}", self.hint(field));
-            self.item.sink.push(Problem::error(&field.key.place, self.left_path(field), message));
+            self.item.sink.push(Problem::error(&field.key.place, self.path_of(field), message));
         }
     }
 
@@ -100,7 +103,7 @@ impl<'a> Fields<'a> {
             } else {
                 format!("is not known and is not used{}", self.hint(field))
             };
-            self.item.sink.push(Problem::warning(&field.key.place, self.left_path(field), message));
+            self.item.sink.push(Problem::warning(&field.key.place, self.path_of(field), message));
         }
     }
 
@@ -112,10 +115,10 @@ impl<'a> Fields<'a> {
         near.map(|it| format!(", did you mean \"{}\"?", like(&field.key.name, it))).unwrap_or_default()
     }
 
-    fn left_path(&self, field: &Field<'_>) -> String {
+    fn path_of(&self, field: &Field<'_>) -> String {
         match self.item.path.as_str() {
             "" => field.key.name.clone(),
-            path => format!("{path}.{}", field.key.name),
+            path => [path, ".", &field.key.name].concat(),
         }
     }
 
@@ -176,6 +179,9 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
     let first = |name: &str| name.as_bytes().first().map(u8::to_ascii_lowercase);
     if first(a) != first(b) {
         return false;
+    }
+    if a == b {
+        return true;
     }
     let folded = |name| str::bytes(name).filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase());
     folded(a).eq(folded(b))

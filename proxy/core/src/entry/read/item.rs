@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -316,7 +316,7 @@ impl<'a> Item<'a> {
             }
         }
         let item = |(i, node): (usize, &'a Node)| {
-            self.child(node, if alone { self.path.clone() } else { format!("{}[{i}]", self.path) })
+            self.child(node, if alone { self.path.clone() } else { indexed(&self.path, i) })
         };
         nodes.into_iter().enumerate().map(item).collect()
     }
@@ -405,6 +405,16 @@ fn weak_text(value: &Value) -> Option<String> {
         Value::Bool(bool) => Some(if *bool { "1" } else { "0" }.to_owned()),
         Value::Null | Value::String(_) | Value::List(_) | Value::Map(_) => None,
     }
+}
+
+/// `path[i]`. Every value of a catalog has a path, so making one costs one allocation and no formatting.
+fn indexed(path: &str, i: usize) -> String {
+    const DIGITS: usize = 20;
+    let mut text = String::with_capacity(path.len() + 2 + DIGITS);
+    text.push_str(path);
+    // Writing to a String cannot fail.
+    let _ = write!(text, "[{i}]");
+    text
 }
 
 fn given_twice(place: &Place, path: String, first: u32) -> Problem {

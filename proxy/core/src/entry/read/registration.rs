@@ -92,7 +92,10 @@ fn instance(
         fields.map("weights").map_or((1, 1), |map| valid::weights(map, &shown));
     let mut checks = Vec::new();
     for name in ["check", "checks"] {
-        checks.extend(fields.maps(name).into_iter().map(check::read));
+        let maps = fields.maps(name);
+        // A catalog has many of these: none gets room for more than it has.
+        checks.reserve_exact(maps.len());
+        checks.extend(maps.into_iter().map(check::read));
     }
     let proxy = match fields.map("proxy") {
         Some(map) => proxy(map, kind, destination),

@@ -9,7 +9,7 @@ use crate::entry::{
 fn warned(text: &str, expected: &[&str]) -> EntrySet {
     let (config, problems) = read(&[("e.hcl", text)]);
     assert_eq!(problems, expected);
-    config.entries
+    Arc::unwrap_or_clone(config.entries)
 }
 
 #[test]
@@ -264,7 +264,7 @@ items:
     let entries = good(&[("list.yaml", text)]).entries;
     assert_eq!(entries.intentions["web"].sources[0].name, "api");
     assert_eq!(entries.defaults[&name("web")].external_sni.as_deref(), Some("web.example"));
-    assert_eq!(entries.mesh.expect("read").tls_incoming.min_version.as_deref(), Some("TLSv1_3"));
+    assert_eq!(entries.mesh.as_ref().expect("read").tls_incoming.min_version.as_deref(), Some("TLSv1_3"));
 }
 
 #[test]

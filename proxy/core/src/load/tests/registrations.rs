@@ -240,7 +240,7 @@ fn an_agents_directory_is_read_as_it_stands() {
     assert_eq!((agent.advertise_addr.as_str(), agent.default_policy), ("127.0.0.1", Action::Allow));
     assert_eq!((agent.ca.private_key_type.as_deref(), agent.ca.private_key_bits), (Some("rsa"), Some(2048)));
     assert_eq!((agent.ca.leaf_ttl.map(|ttl| ttl.as_secs()), agent.peering), (Some(86_400), false));
-    let global = config.entries.proxy_defaults.expect("bootstrapped");
+    let global = config.entries.proxy_defaults.as_ref().expect("bootstrapped");
     assert_eq!(global.protocol, Some(Protocol::Http));
 }
 

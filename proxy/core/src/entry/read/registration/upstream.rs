@@ -13,8 +13,9 @@ use crate::name::ServiceName;
 /// Reads all; `transparent` is a proxy's mode in which upstreams need no listener of their own.
 pub(super) fn list(item: &Item<'_>, transparent: bool) -> Vec<Upstream> {
     let (mut keys, mut listeners) = (HashSet::new(), HashSet::new());
-    let mut upstreams = Vec::new();
-    for item in item.list() {
+    let items = item.list();
+    let mut upstreams = Vec::with_capacity(items.len());
+    for item in items {
         let Some(upstream) = item.fields().and_then(|map| read(map, transparent)) else { continue };
         let key = key(&upstream);
         if !keys.insert(key.clone()) {
