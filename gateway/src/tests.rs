@@ -87,7 +87,7 @@ impl Cluster {
         let config_dir = cluster.dir.path().to_owned();
         cluster.run("gateway", Gateway::new(None, config_dir.clone()));
         for id in ["web", "db", "client"] {
-            cluster.run(id, Sidecar { id: id.to_owned(), config_dir: config_dir.clone() });
+            cluster.run(id, Sidecar::new(id, config_dir.clone()));
         }
         cluster
     }

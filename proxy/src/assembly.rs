@@ -101,6 +101,14 @@ impl Recipe {
         }
     }
 
+    /// The chain; None of an upstream at a peer.
+    pub fn chain(&self) -> Option<&Chain> {
+        match &self.source {
+            Source::Chain(chain) => Some(chain),
+            Source::Peer { .. } => None,
+        }
+    }
+
     /// Whether a table of this recipe may be another one after `change`.
     fn is_touched_by(&self, change: &CatalogChange) -> bool {
         let touched = |target: &TargetId| change.concerns(target, &self.datacenter);

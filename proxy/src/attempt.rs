@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use spillway_core::Tick;
-use spillway_core::pick::Pick;
+use spillway_core::pick::{Pick, Target};
 use spillway_core::table::{self, Decision};
 
 use crate::body::{Body, Broken, Sink};
@@ -91,7 +91,7 @@ impl<'c> Http1Exchange<'c> {
             request_id: id.as_ref().map(<[u8; 36]>::as_slice),
             upgrade: view.head.upgrade(),
             expect_continue: view.head.expect_continue(),
-            ..as_decided(view, pick, decision)
+            ..as_decided(view, pick.target, decision)
         };
         write_request(view.head, view.buf, &out, upstream.conn.output());
         if let RequestBody::AtHand(n) = self.body {
@@ -427,7 +427,7 @@ pub(crate) async fn connect(
 /// What becomes of a request by what was decided about it, before anything is vouched for.
 pub(crate) fn as_decided<'a>(
     view: &HeadView<'a>,
-    pick: &Pick<'a>,
+    target: &'a Target,
     decision: &Decision<'a>,
 ) -> RequestOut<'a> {
     RequestOut {
@@ -438,7 +438,7 @@ pub(crate) fn as_decided<'a>(
                 PathOut::Parts(with, rest)
             }
         },
-        default_host: pick.target.id.service.as_str(),
+        default_host: target.id.service.as_str(),
         edits: [decision.leg_headers.map(|leg| &leg.request), Some(&decision.route.headers.request)],
         strip_own: true,
         ..RequestOut::default()

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
 use spillway_certs::{IdentitySource, SourceError, TlsContexts, TlsPolicy};
 use spillway_core::catalog::{Catalog, PeerRecord};
 use spillway_core::chain::{Chains, Conflict};
@@ -208,8 +207,6 @@ pub struct Process {
     workers: Workers,
     listeners: HashMap<Address, (String, Listener)>,
     inputs: Arc<Inputs>,
-    /// The same, for the admin API.
-    in_force: Arc<ArcSwap<Inputs>>,
     identity: SpiffeId,
     renew_at: SystemTime,
     reloads: Arc<Reloads>,
@@ -254,7 +251,6 @@ impl Process {
             shared,
             workers,
             listeners: HashMap::new(),
-            in_force: Arc::new(ArcSwap::from(Arc::clone(&inputs))),
             inputs,
             identity,
             renew_at,
@@ -266,6 +262,7 @@ impl Process {
         for (plan, socket) in bound {
             process.listen(plan, socket)?;
         }
+        process.shared.inputs.store(Some(Arc::clone(&process.inputs)));
         process.reloads.note(&process.assembly);
         process.plane.started(&process.shared);
         Ok(process)
@@ -298,7 +295,6 @@ impl Process {
             Arc::clone(&self.reloads),
             self.identity.to_string(),
             listeners,
-            Arc::clone(&self.in_force),
             self.plane.api(),
         )
     }
@@ -392,7 +388,7 @@ impl Process {
         let plans = self.plane.assemble(&inputs, &mut self.assembly)?;
         let peers_changed = inputs.peers != self.inputs.peers;
         self.inputs = Arc::new(inputs);
-        self.in_force.store(Arc::clone(&self.inputs));
+        self.shared.inputs.store(Some(Arc::clone(&self.inputs)));
         if peers_changed {
             self.renew();
         }

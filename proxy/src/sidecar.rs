@@ -1,8 +1,10 @@
 //! The sidecar of one registered service instance: its public listener, and one listener an upstream.
 
+pub mod explain;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +17,15 @@ use spillway_core::pick::{Balance, Target, Via, Weights};
 use spillway_core::problem::{Place, Problem};
 use spillway_core::table::ServiceTable;
 
+use crate::admin::PlaneApi;
 use crate::admission::peers_let_in;
 use crate::assembly::{Recipe, Source};
 use crate::generation::Role;
 use crate::inbound::Inbound;
 use crate::outbound::Outbound;
 use crate::process::{Assembly, Inputs, ListenerPlan, Plane};
+use crate::worker::Shared;
+use explain::ExplainApi;
 
 /// Envoy's default for connecting to the local application (`local_connect_timeout_ms`).
 const LOCAL_CONNECT: Duration = Duration::from_secs(5);
@@ -28,13 +33,13 @@ const LOCAL_CONNECT: Duration = Duration::from_secs(5);
 /// The sidecar of the instance with this id.
 #[derive(Debug)]
 pub struct Sidecar {
-    /// `--sidecar-for`: the application's id, or the sidecar's own.
-    pub id: String,
-    /// Named in problems that no file is at fault for.
-    pub config_dir: PathBuf,
+    id: String,
+    config_dir: PathBuf,
+    explain: Arc<ExplainApi>,
 }
 
 /// The registrations that a sidecar is made of.
+#[derive(Clone, Copy)]
 struct Registered<'a> {
     application: &'a Registration,
     sidecar: &'a Registration,
@@ -42,7 +47,7 @@ struct Registered<'a> {
 
 impl Plane for Sidecar {
     fn identity(&self, inputs: &Inputs) -> Result<SpiffeId, Vec<Problem>> {
-        let Registered { application, .. } = self.registered(inputs)?;
+        let Registered { application, .. } = registered(&self.id, &self.config_dir, inputs)?;
         Ok(SpiffeId::service(&inputs.trust_domain, datacenter(application, inputs), &application.name))
     }
 
@@ -51,7 +56,7 @@ impl Plane for Sidecar {
         inputs: &Inputs,
         assembly: &mut Assembly,
     ) -> Result<Vec<ListenerPlan>, Vec<Problem>> {
-        let registered = self.registered(inputs)?;
+        let registered = registered(&self.id, &self.config_dir, inputs)?;
         let mut problems = Vec::new();
         let mut plans = Vec::new();
         match inbound(&registered, inputs, assembly) {
@@ -66,38 +71,49 @@ impl Plane for Sidecar {
         }
         if problems.is_empty() { Ok(plans) } else { Err(problems) }
     }
+
+    fn started(&mut self, shared: &Arc<Shared>) {
+        self.explain.started(shared);
+    }
+
+    fn api(&self) -> Option<Arc<dyn PlaneApi>> {
+        Some(Arc::clone(&self.explain) as Arc<dyn PlaneApi>)
+    }
 }
 
 impl Sidecar {
-    fn registered<'a>(&self, inputs: &'a Inputs) -> Result<Registered<'a>, Vec<Problem>> {
-        let all = &inputs.config.registrations;
-        let proxies = || all.iter().filter(|it| it.kind == Kind::ConnectProxy);
-        let beside = |sidecar: &'a Registration| sidecar.proxy.destination_service_id.as_deref();
-        let sidecar = proxies()
-            .find(|it| beside(it) == Some(&self.id))
-            .or_else(|| proxies().find(|it| it.id == self.id));
-        let application = sidecar.and_then(|sidecar| {
-            let id = beside(sidecar)?;
-            all.iter().find(|it| it.kind == Kind::Typical && it.id == id)
-        });
-        match (application, sidecar) {
-            (Some(application), Some(sidecar)) => Ok(Registered { application, sidecar }),
-            _ => {
-                let known: BTreeSet<&str> = proxies().filter_map(beside).collect();
-                let known: Vec<&str> = known.into_iter().collect();
-                let place = Place { file: Arc::new(self.config_dir.clone()), line: 0, column: 0 };
-                let message = match known[..] {
-                    [] => {
-                        format!("no service instance {:?} with a sidecar: none is registered here", self.id)
-                    }
-                    _ => format!(
-                        "no service instance {:?} with a sidecar; there are {}",
-                        self.id,
-                        known.join(", ")
-                    ),
-                };
-                Err(vec![Problem::error(&place, "--sidecar-for", message)])
-            }
+    /// `id` is `--sidecar-for`: the application's id, or the sidecar's own. `config_dir` is named in problems that no
+    /// file is at fault for.
+    pub fn new(id: impl Into<String>, config_dir: impl Into<PathBuf>) -> Self {
+        let (id, config_dir) = (id.into(), config_dir.into());
+        let explain = ExplainApi::new(id.clone(), config_dir.clone());
+        Self { id, config_dir, explain: Arc::new(explain) }
+    }
+}
+
+/// The instance that `--sidecar-for` means by `id`, and its sidecar.
+fn registered<'a>(id: &str, config_dir: &Path, inputs: &'a Inputs) -> Result<Registered<'a>, Vec<Problem>> {
+    let all = &inputs.config.registrations;
+    let proxies = || all.iter().filter(|it| it.kind == Kind::ConnectProxy);
+    let beside = |sidecar: &'a Registration| sidecar.proxy.destination_service_id.as_deref();
+    let sidecar = proxies().find(|it| beside(it) == Some(id)).or_else(|| proxies().find(|it| it.id == *id));
+    let application = sidecar.and_then(|sidecar| {
+        let id = beside(sidecar)?;
+        all.iter().find(|it| it.kind == Kind::Typical && it.id == id)
+    });
+    match (application, sidecar) {
+        (Some(application), Some(sidecar)) => Ok(Registered { application, sidecar }),
+        _ => {
+            let known: BTreeSet<&str> = proxies().filter_map(beside).collect();
+            let known: Vec<&str> = known.into_iter().collect();
+            let place = Place { file: Arc::new(config_dir.to_owned()), line: 0, column: 0 };
+            let message = match known[..] {
+                [] => {
+                    format!("no service instance {id:?} with a sidecar: none is registered here")
+                }
+                _ => format!("no service instance {:?} with a sidecar; there are {}", id, known.join(", ")),
+            };
+            Err(vec![Problem::error(&place, "--sidecar-for", message)])
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use arc_swap::ArcSwapOption;
 use spillway_core::{Draw, Tick};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
@@ -20,6 +21,7 @@ use crate::deadline::{Deadline, Deadlines};
 use crate::draw::Dice;
 use crate::generation::{Published, Snapshot};
 use crate::pool::Pools;
+use crate::process::Inputs;
 use crate::stats::Stats;
 
 /// Work handed to a worker by another thread.
@@ -32,6 +34,8 @@ pub struct Shared {
     pub published: Published,
     /// Counters that are not a worker's own.
     pub stats: Stats,
+    /// What the tables in force were built from, for the admin API; None while the process starts.
+    pub inputs: ArcSwapOption<Inputs>,
     /// Set once, when the process begins to drain.
     pub draining: AtomicBool,
     /// Requests get `connection: close`, and readiness is gone, although listeners stay (`/healthcheck/fail`).
@@ -46,6 +50,7 @@ impl Shared {
         Self {
             published,
             stats,
+            inputs: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
             failing_health_checks: AtomicBool::new(false),
             now: AtomicU32::new(0),

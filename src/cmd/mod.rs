@@ -7,6 +7,7 @@ mod ca;
 mod chain;
 mod config;
 mod demo;
+mod explain;
 mod gateway;
 mod long_running;
 mod peering;
@@ -46,6 +47,7 @@ enum Command {
     Gateway(gateway::Args),
     Validate(validate::Args),
     Chain(chain::Args),
+    Explain(explain::Args),
     Ca(ca::Args),
     Peering(peering::Args),
     /// One application of the demo
@@ -71,6 +73,9 @@ enum Failure {
     /// What is wrong has been printed.
     #[error("")]
     Shown,
+    /// No application could send such a request.
+    #[error("the request is malformed: {0}")]
+    Request(spillway_proxy::http1::Malformed),
     /// The CA's part.
     #[error(transparent)]
     Ca(#[from] spillway_certs::CaError),
@@ -109,6 +114,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Gateway(args) => gateway::run(args),
         Command::Validate(args) => validate::run(&args),
         Command::Chain(args) => chain::run(&args),
+        Command::Explain(args) => explain::run(args),
         Command::Ca(args) => ca::run(args),
         Command::Peering(args) => peering::run(args),
         Command::DemoApp { identity, listen } => serve_app(identity, listen),

@@ -20,5 +20,5 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let Args { flags, sidecar_for: id } = args;
     let config_dir = flags.config.first().to_owned();
-    long_running::serve(flags, Sidecar { id, config_dir })
+    long_running::serve(flags, Sidecar::new(id, config_dir))
 }

@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
     diff: Option<Vec<PathBuf>>,
     /// With --diff: end with status 1 when behaviour changes
-    #[arg(long, requires = "diff")]
+    #[arg(long, requires = "diff", conflicts_with = "dirs")]
     exit_code: bool,
     /// How it is printed; json is a list of all problems, or with --diff of all changes, on stdout
     #[arg(long, value_enum, default_value = "text")]

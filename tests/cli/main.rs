@@ -6,6 +6,7 @@
 mod ca;
 mod chain;
 mod demo;
+mod explain;
 mod faults;
 mod peering;
 mod run;

@@ -116,7 +116,7 @@ impl PlaneApi for PeeringApi {
 impl PeeringApi {
     /// None when the path is not ours.
     async fn respond(&self, request: &PlaneRequest) -> Option<Result<Value, ApiError>> {
-        let PlaneRequest { method, path, body } = request;
+        let PlaneRequest { method, path, body, .. } = request;
         let local = self.hub.local.borrow().clone();
         Some(match (path.as_str(), method) {
             ("/v1/peering/token", &Method::POST) => self.token(&local, body),

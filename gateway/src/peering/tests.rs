@@ -501,7 +501,12 @@ async fn a_stream_has_heartbeats_and_ends_in_silence() {
 async fn ask(cluster: &Cluster, method: &str, path: &str, body: Value) -> (u16, Value) {
     let api = PeeringApi { hub: cluster.hub.clone(), config_dir: cluster.dir.path().to_owned() };
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let request = PlaneRequest { method: method.parse().unwrap(), path: path.to_owned(), body: body.into() };
+    let request = PlaneRequest {
+        method: method.parse().unwrap(),
+        path: path.to_owned(),
+        query: String::new(),
+        body: body.into(),
+    };
     let answer = api.answer(request).await.unwrap();
     let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
     (answer.status.as_u16(), body)
@@ -559,8 +564,12 @@ async fn the_api_says_whose_fault_an_error_is() {
         assert_eq!(status, expected, "{method} {path}: {said}");
     }
     let api = PeeringApi { hub: a.hub.clone(), config_dir: a.dir.path().to_owned() };
-    let unknown =
-        PlaneRequest { method: http::Method::GET, path: "/v1/x".to_owned(), body: Vec::new().into() };
+    let unknown = PlaneRequest {
+        method: http::Method::GET,
+        path: "/v1/x".to_owned(),
+        query: String::new(),
+        body: Vec::new().into(),
+    };
     assert!(api.answer(unknown).await.is_none());
 }
 

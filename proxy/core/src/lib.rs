@@ -10,6 +10,7 @@ pub mod diff;
 pub mod duration;
 pub mod endpoint;
 pub mod entry;
+pub mod explain;
 pub mod lint;
 pub mod load;
 pub mod name;

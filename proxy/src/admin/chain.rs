@@ -11,8 +11,8 @@ use crate::process::Inputs;
 pub(super) const PREFIX: &str = "/v1/discovery-chain/";
 
 /// GET compiles as the entries say, POST with the overrides in its body; `compile-dc` says where.
-pub(super) fn answer(inputs: &Inputs, request: &PlaneRequest, query: &str) -> PlaneAnswer {
-    let PlaneRequest { method, path, body } = request;
+pub(super) fn answer(inputs: &Inputs, request: &PlaneRequest) -> PlaneAnswer {
+    let PlaneRequest { method, path, query, body } = request;
     let overrides = match *method {
         Method::GET => Ok(Overrides::default()),
         Method::POST => request::overrides(body),
@@ -72,7 +72,8 @@ mod tests {
         let inputs = Inputs::read(&[directory.path().to_owned()], &trust_domain)
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
         let body = Bytes::from(body.to_owned());
-        let answer = answer(&inputs, &PlaneRequest { method, path: path.to_owned(), body }, query);
+        let request = PlaneRequest { method, path: path.to_owned(), query: query.to_owned(), body };
+        let answer = answer(&inputs, &request);
         Ok((answer.status.as_u16(), answer.body))
     }
 

@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -24,7 +23,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::listener::BindError;
-use crate::process::Inputs;
 use crate::stats::Reloads;
 use crate::worker::{Shared, Workers};
 
@@ -40,7 +38,6 @@ struct State {
     identity: String,
     listeners: Vec<(String, Address)>,
     quit: Arc<Notify>,
-    inputs: Arc<ArcSwap<Inputs>>,
     plane: Option<Arc<dyn PlaneApi>>,
 }
 
@@ -52,11 +49,10 @@ impl Admin {
         reloads: Arc<Reloads>,
         identity: String,
         listeners: Vec<(String, Address)>,
-        inputs: Arc<ArcSwap<Inputs>>,
         plane: Option<Arc<dyn PlaneApi>>,
     ) -> Self {
         let quit = Arc::default();
-        Self(Arc::new(State { shared, workers, reloads, identity, listeners, quit, inputs, plane }))
+        Self(Arc::new(State { shared, workers, reloads, identity, listeners, quit, plane }))
     }
 
     /// Told when somebody asks the process to end.
@@ -117,6 +113,8 @@ Spillway admin API
   POST /quitquitquit          drain and end
 As Consul has them:
   GET, POST /v1/discovery-chain/SERVICE (?compile-dc=DC)
+Sidecars only:
+  GET  /explain?service=S     where a request would go now, and why (&path=P&method=M&header=K:V)
 Gateways only:
   POST /v1/peering/token, /v1/peering/establish
   GET, DELETE /v1/peering/NAME
@@ -125,17 +123,17 @@ Gateways only:
 
 impl Admin {
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        if !is_local(&request) || !request.uri().path().starts_with("/v1/") {
+        if !is_local(&request) || !plane::may_answer(request.uri().path()) {
             return self.answer(&request);
         }
-        let query = request.uri().query().unwrap_or_default().to_owned();
         let request = match plane::read(request).await {
             Ok(request) => request,
             Err(refusal) => return refusal,
         };
         let answer = match &self.0.plane {
             _ if request.path.starts_with(chain::PREFIX) => {
-                Some(chain::answer(&self.0.inputs.load(), &request, &query))
+                let inputs = self.0.shared.inputs.load_full();
+                inputs.map(|inputs| chain::answer(&inputs, &request))
             }
             Some(plane) => plane.answer(request).await,
             None => None,

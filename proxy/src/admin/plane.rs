@@ -1,4 +1,4 @@
-//! Paths that only one kind of process has: a gateway's peerings, below `/v1/`.
+//! Paths that only one kind of process has: a gateway's peerings, below `/v1/`, and a sidecar's `/explain`.
 //!
 //! The admin API reads the request, bounded in bytes and time, and asks the plane; what the plane does not know is
 //! unknown.
@@ -31,6 +31,8 @@ pub struct PlaneRequest {
     pub method: Method,
     /// Without the query.
     pub path: String,
+    /// Without the `?`; empty when there is none.
+    pub query: String,
     /// The body.
     pub body: Bytes,
 }
@@ -42,6 +44,11 @@ pub struct PlaneAnswer {
     pub status: StatusCode,
     /// JSON when it is a success, a line of text when not.
     pub body: String,
+}
+
+/// Whether a path may be a plane's: only such requests are read whole.
+pub(super) fn may_answer(path: &str) -> bool {
+    path == "/explain" || path.starts_with("/v1/")
 }
 
 impl PlaneAnswer {
@@ -56,9 +63,10 @@ impl PlaneAnswer {
 pub(super) async fn read(request: Request<Incoming>) -> Result<PlaneRequest, Response<Full<Bytes>>> {
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
     let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let Ok(Ok(body)) = tokio::time::timeout(BODY, body).await else {
         return Err(super::text(StatusCode::BAD_REQUEST, "the request's body is too long, or too slow\n"));
     };
-    Ok(PlaneRequest { method, path, body: body.to_bytes() })
+    Ok(PlaneRequest { method, path, query, body: body.to_bytes() })
 }

@@ -46,7 +46,7 @@ struct Control {
 
 impl Control {
     fn new() -> Self {
-        let sidecar = Sidecar { id: "web".to_owned(), config_dir: "conf".into() };
+        let sidecar = Sidecar::new("web", "conf");
         Self { sidecar, assembly: Assembly::new(1), in_force: None }
     }
 

@@ -124,7 +124,7 @@ impl<'w, R: Received> Bridge<'w, R> {
         let out = RequestOut {
             xfcc: vouched.as_deref(),
             request_id: id.as_ref().map(<[u8; 36]>::as_slice),
-            ..as_decided(view, pick, decision)
+            ..as_decided(view, pick.target, decision)
         };
         match multiplexed {
             Some(opened) => self.begin_stream(opened, view, &out, pick),

@@ -73,7 +73,7 @@ impl Proxy {
             inherited: sockets.into_iter().map(|(addr, bound)| (Address::Ip(addr), bound)).collect(),
         };
         let plane: Box<dyn Plane> = match &self.kind {
-            Kind::Sidecar(id) => Box::new(Sidecar { id: id.clone(), config_dir: dir }),
+            Kind::Sidecar(id) => Box::new(Sidecar::new(id.clone(), dir)),
             Kind::Gateway => Box::new(Gateway::new(None, dir)),
         };
         let node = Node::start(&self.name, options, plane).await;

@@ -39,6 +39,11 @@ struct Compiled {
 }
 
 impl Chains {
+    /// Of these entries, with nothing compiled yet.
+    pub fn of(entries: &Arc<EntrySet>) -> Self {
+        Self { entries: Arc::clone(entries), ..Self::default() }
+    }
+
     /// Goes over to these entries. Forgets what depends on an entry that has changed, and what nobody asked for since
     /// the last change.
     pub fn adopt(&mut self, entries: &Arc<EntrySet>) {

@@ -17,15 +17,14 @@ pub(crate) fn criteria(route: &Route) -> String {
     };
     let mut all = Vec::new();
     all.extend(path(http));
-    if !http.methods.is_empty() {
-        all.push(format!("method {}", escaped(&http.methods.join("|"))));
-    }
+    all.extend(methods(http));
     all.extend(http.header.iter().map(header));
     all.extend(http.query_param.iter().map(query_param));
     if all.is_empty() { "any request".to_owned() } else { all.join(", ") }
 }
 
-fn path(http: &HttpMatch) -> Option<String> {
+/// The path that a route asks for; None when any will do.
+pub(crate) fn path(http: &HttpMatch) -> Option<String> {
     let any_case = if http.case_insensitive { " in any case" } else { "" };
     match (&http.path_exact, &http.path_prefix, &http.path_regex) {
         (Some(exact), _, _) => Some(format!("path {}{any_case}", escaped(exact))),
@@ -35,13 +34,20 @@ fn path(http: &HttpMatch) -> Option<String> {
     }
 }
 
-fn header(it: &HeaderMatch) -> String {
+/// The methods that a route asks for; None when any will do.
+pub(crate) fn methods(http: &HttpMatch) -> Option<String> {
+    (!http.methods.is_empty()).then(|| format!("method {}", escaped(&http.methods.join("|"))))
+}
+
+/// A header that a route asks for: `not header x-debug = 1`.
+pub(crate) fn header(it: &HeaderMatch) -> String {
     let test = test(it.exact.as_ref(), it.prefix.as_ref(), it.suffix.as_ref(), it.regex.as_ref());
     let not = if it.invert { "not " } else { "" };
     format!("{not}header {}{test}", escaped(&it.name))
 }
 
-fn query_param(it: &QueryParamMatch) -> String {
+/// A query parameter that a route asks for: `query version ~ v[0-9]`.
+pub(crate) fn query_param(it: &QueryParamMatch) -> String {
     format!("query {}{}", escaped(&it.name), test(it.exact.as_ref(), None, None, it.regex.as_ref()))
 }
 
@@ -61,7 +67,7 @@ fn test(
 }
 
 /// What becomes of a request that a route takes, beyond where it goes: `rewritten to /, within 1s, 2 retries`.
-pub(super) fn treatment(route: &Route) -> String {
+pub(crate) fn treatment(route: &Route) -> String {
     let Some(it) = &route.destination else { return String::new() };
     let mut all = Vec::new();
     all.extend(it.prefix_rewrite.as_ref().map(|to| format!("rewritten to {}", escaped(to))));
@@ -117,7 +123,7 @@ pub(crate) fn per_cent(basis_points: u32) -> String {
 }
 
 /// `connect 5s`, `gateway remote`, `filter Service.Meta.version == v1`
-pub(super) fn particulars(target: &ChainTarget) -> Vec<String> {
+pub(crate) fn particulars(target: &ChainTarget) -> Vec<String> {
     let mut all = vec![format!("connect {}", time(target.connect_timeout))];
     if target.external {
         all.push(target.sni.as_ref().map_or("external".to_owned(), |sni| format!("external as {sni}")));

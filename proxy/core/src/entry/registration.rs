@@ -182,3 +182,14 @@ pub enum HealthStatus {
     /// Gets nothing.
     Critical,
 }
+
+impl HealthStatus {
+    /// As Consul writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passing => "passing",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}

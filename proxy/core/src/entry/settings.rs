@@ -143,7 +143,7 @@ impl fmt::Display for Source<'_> {
 }
 
 /// As registrations spell a field: `Limits.MaxConnections` is `limits.max_connections`.
-fn snake_case(field: &str) -> String {
+pub(crate) fn snake_case(field: &str) -> String {
     let mut spelt = String::with_capacity(field.len() + 8);
     let mut before = '.';
     for c in field.chars() {

@@ -40,8 +40,8 @@ struct Index<'a> {
     prefixes: Prefixes,
     prefixes_folded: Prefixes,
     regexes: HashMap<&'a str, Bucket>,
-    /// All of `regexes`: which of them match an exact path is not to be looked up.
-    every_regex: Bucket,
+    /// The same by how everything begins that they match.
+    starts: Prefixes,
 }
 
 impl<'a> Index<'a> {
@@ -53,7 +53,16 @@ impl<'a> Index<'a> {
             });
             Prefixes::new(texts.collect())
         };
-        Self { prefixes: prefixes(false), prefixes_folded: prefixes(true), ..Self::default() }
+        let starts = rules.iter().filter_map(|rule| match &rule.path {
+            Path::Regex { begins, .. } => Some(begins.text.clone()),
+            _ => None,
+        });
+        Self {
+            prefixes: prefixes(false),
+            prefixes_folded: prefixes(true),
+            starts: Prefixes::new(starts.collect()),
+            ..Self::default()
+        }
     }
 
     fn insert(&mut self, i: usize, rule: &'a Criteria<'_>) {
@@ -66,8 +75,10 @@ impl<'a> Index<'a> {
             Path::Exact(text) => Some(self.exact.entry(&text.text).or_default()),
             Path::Prefix(text) if text.in_any_case() => self.prefixes_folded.bucket(&spelled(text, true)),
             Path::Prefix(text) => self.prefixes.bucket(&text.text),
-            Path::Regex { pattern, .. } => {
-                self.every_regex.entry(key.clone()).or_default().push(i);
+            Path::Regex { pattern, begins } => {
+                if let Some(bucket) = self.starts.bucket(&begins.text) {
+                    bucket.entry(key.clone()).or_default().push(i);
+                }
                 Some(self.regexes.entry(pattern).or_default())
             }
         };
@@ -97,7 +108,7 @@ impl<'a> Index<'a> {
                 all.extend(self.exact_folded.get(&text.text.to_ascii_lowercase()));
                 if !text.fold {
                     all.extend(self.exact.get(text.text.as_str()));
-                    all.push(&self.every_regex);
+                    all.extend(self.starts.of(&text.text));
                 }
             }
         }

@@ -103,6 +103,22 @@ impl Matcher {
         self.query.iter().position(|test| !test.matches(head)).map(Rejection::QueryParam)
     }
 
+    /// Every criterion that does not hold, for `explain`; the first is that of [`Self::rejects`].
+    pub fn rejections(&self, head: &RequestHead<'_>) -> Vec<Rejection> {
+        let mut all = Vec::new();
+        if !self.path.matches(head.path) {
+            all.push(Rejection::Path);
+        }
+        if !self.methods.is_empty() && !self.methods.iter().any(|method| **method == *head.method) {
+            all.push(Rejection::Method);
+        }
+        let headers = self.headers.iter().enumerate().filter(|(_, test)| !test.matches(head));
+        all.extend(headers.map(|(index, _)| Rejection::Header(index)));
+        let query = self.query.iter().enumerate().filter(|(_, test)| !test.matches(head));
+        all.extend(query.map(|(index, _)| Rejection::QueryParam(index)));
+        all
+    }
+
     /// How much of a path the path criterion takes, for `PrefixRewrite`. None without an exact or prefix path.
     pub(super) fn path_len(&self) -> Option<usize> {
         match &self.path {

@@ -21,6 +21,7 @@ pub use hash::{Affinity, HashPolicies};
 pub use matcher::Matcher;
 pub use route::{DEFAULT_IDLE_TIMEOUT, HeaderEdits, LegHeaders, RetryPolicy, Rewrite, RouteAction};
 pub use split::{Leg, Split};
+pub(crate) use target::left_out;
 pub use target::{BuildSettings, passthrough};
 
 use crate::Draw;

@@ -303,10 +303,41 @@ fn direct(tls: TargetTls, protocol: Protocol, offered: Result<Vec<&Instance>, St
 fn offered<'a>(instances: &[&'a Instance], subset: Option<&Subset>) -> Result<Vec<&'a Instance>, String> {
     let filter = Filter::parse(subset.map_or("", |subset| &subset.filter))
         .map_err(|error| format!("the subset's filter is not valid: {error}"))?;
+    Ok(instances.iter().filter(|it| verdict(it, subset, &filter) == Verdict::Offered).copied().collect())
+}
+
+/// What becomes of an instance of a target's service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Offered,
+    Critical,
+    Warning,
+    Weightless,
+    OfAnotherSubset,
+}
+
+fn verdict(instance: &Instance, subset: Option<&Subset>, filter: &Filter) -> Verdict {
     let only_passing = subset.is_some_and(|subset| subset.only_passing);
-    let worst = if only_passing { HealthStatus::Passing } else { HealthStatus::Warning };
-    let healthy = |it: &&&Instance| it.status <= worst && it.weight() > 0;
-    Ok(instances.iter().filter(healthy).filter(|it| filter.takes(it)).copied().collect())
+    match instance.status {
+        HealthStatus::Critical => Verdict::Critical,
+        HealthStatus::Warning if only_passing => Verdict::Warning,
+        _ if instance.weight() == 0 => Verdict::Weightless,
+        _ if !filter.takes(instance) => Verdict::OfAnotherSubset,
+        _ => Verdict::Offered,
+    }
+}
+
+/// Why a target with this subset, whose filter is `filter`, does not offer `instance`; None when it does.
+pub(crate) fn left_out(instance: &Instance, subset: Option<&Subset>, filter: &Filter) -> Option<String> {
+    Some(match verdict(instance, subset, filter) {
+        Verdict::Offered => return None,
+        Verdict::Critical => "a registered check is critical".to_owned(),
+        Verdict::Warning => "a registered check is warning, and the subset is OnlyPassing".to_owned(),
+        Verdict::Weightless => "its registered weight is 0".to_owned(),
+        Verdict::OfAnotherSubset => {
+            format!("not of the subset: {}", subset.map_or("", |subset| &subset.filter))
+        }
+    })
 }
 
 /// What connections to an endpoint depend on besides its address: an endpoint under a new name or identity is a

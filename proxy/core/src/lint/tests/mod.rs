@@ -10,13 +10,14 @@ use crate::catalog::{Catalog, ImportedService, PeerRecord};
 use crate::load::{File, load};
 use crate::problem::Severity;
 
-/// Instances of `web`, `api` (v1 and v2) and `admin` in dc1, with sidecars, all http.
+/// Every service speaks http.
 const MESH: &str = r#"
 Kind = "proxy-defaults"
 Name = "global"
 Config { protocol = "http" }
 "#;
 
+/// Instances of `web`, `api` (v1 and v2) and `admin`, with sidecars.
 const SERVICES: &str = r#"
 services = [
   { name = "web" port = 1 connect { sidecar_service {} } },

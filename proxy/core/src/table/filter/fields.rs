@@ -8,7 +8,6 @@ use std::sync::LazyLock;
 
 use super::Value;
 use crate::catalog::{HealthCheck, Instance};
-use crate::entry::HealthStatus;
 
 /// A selected field: its row in the table and, of a map, the key.
 #[derive(Debug)]
@@ -186,7 +185,7 @@ static ROWS: &[Row] = &[
     check(&["Checks", "Node"], Type::Text, |it, _| text(&it.node)),
     check(&["Checks", "CheckID"], Type::Text, |_, check| text(&check.id)),
     check(&["Checks", "Name"], Type::Text, |_, check| text(&check.name)),
-    check(&["Checks", "Status"], Type::Text, |_, check| text(status(check.status))),
+    check(&["Checks", "Status"], Type::Text, |_, check| text(check.status.as_str())),
     check(&["Checks", "Notes"], Type::Text, |_, check| text(&check.notes)),
     check(&["Checks", "Output"], Type::Text, |_, _| text("")),
     check(&["Checks", "ServiceID"], Type::Text, |_, check| text(&check.service_id)),
@@ -209,12 +208,4 @@ fn number(number: impl Into<i64>) -> Value<'static> {
 
 fn upstreams(instance: &Instance) -> Value<'_> {
     Value::List(instance.health.upstreams.iter().map(|name| name.as_str()).collect())
-}
-
-fn status(status: HealthStatus) -> &'static str {
-    match status {
-        HealthStatus::Passing => "passing",
-        HealthStatus::Warning => "warning",
-        HealthStatus::Critical => "critical",
-    }
 }
