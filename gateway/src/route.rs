@@ -194,9 +194,16 @@ async fn terminate(
     let _counted = service.stats.connection(worker.index);
     drop(snapshot);
     let accept = Accept::Only(peer);
+    let address = tcp.tcp().peer_addr().ok().map(|address| address.ip());
     let Some(stream) = handshake(worker, tcp, &accept, alpn(protocol)).await else { return };
     let Some(client) = client_identity(&stream) else { return };
-    let facts = Facts { slot, role: Role::Gateway, vouched: Vouched::new(&front.identity, &stream, &client) };
+    let facts = Facts {
+        slot,
+        role: Role::Gateway,
+        vouched: Vouched::new(&front.identity, &stream, &client),
+        address,
+        identity: Some(client.to_string().into()),
+    };
     let downstream = Conn::new(stream, &worker.buffers);
     serve_http(Rc::clone(worker), downstream, facts, protocol).await;
 }

@@ -141,6 +141,7 @@ impl Cluster {
         let config_dir = self.dir.path().to_owned();
         let options = ProcessOptions {
             config_dirs: vec![config_dir.clone()],
+            load: Default::default(),
             admin_bind: None,
             workers: 1,
             drain_time: Duration::ZERO,

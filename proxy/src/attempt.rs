@@ -210,13 +210,14 @@ impl<'c> Http1Exchange<'c> {
             && !self.downstream.conn.eof
             && !self.worker.draining();
         self.end = if keep_alive { End::KeepAlive } else { End::Close };
+        let cookies = cookie_lines(decision);
         let out = ResponseOut {
             edits: [decision.leg_headers.map(|leg| &leg.response), Some(&decision.route.headers.response)],
             downstream: version,
             keep_alive,
             framing,
             strip_own: true,
-            ..ResponseOut::default()
+            extra: &cookies,
         };
         write_response(self.response, upstream.input.data(), &out, self.downstream.conn.output());
         upstream.input.consume(self.response.len());
@@ -275,6 +276,10 @@ impl<'c> Http1Exchange<'c> {
 impl Exchange for Http1Exchange<'_> {
     fn head(&self) -> table::RequestHead<'_> {
         self.view.table_head()
+    }
+
+    fn caller(&self) -> table::Caller<'_> {
+        self.downstream.facts.caller()
     }
 
     fn replayable(&self) -> bool {
@@ -443,6 +448,11 @@ pub(crate) fn as_decided<'a>(
         strip_own: true,
         ..RequestOut::default()
     }
+}
+
+/// What the response gets for cookies that had to be made: as a rule, without an allocation, nothing.
+pub(crate) fn cookie_lines<'a>(decision: &'a Decision<'_>) -> Vec<(&'a str, &'a str)> {
+    decision.set_cookies.iter().map(|cookie| ("set-cookie", cookie.as_str())).collect()
 }
 
 /// What `forward` needs to know of an answer.

@@ -3,8 +3,12 @@
 //! Shared by every protocol that serves one. Kept out: requests and where they go.
 
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
+
+use spillway_core::table::Caller;
 
 use crate::conn::Conn;
 use crate::deadline::Deadline;
@@ -39,6 +43,17 @@ pub struct Facts {
     pub role: Role,
     /// What its requests say in `x-forwarded-client-cert`; none is sent without one.
     pub vouched: Option<Vouched>,
+    /// The address at its other end; none of a Unix socket.
+    pub address: Option<IpAddr>,
+    /// The SPIFFE id of whoever sends its requests: as proved, or our own where our application does.
+    pub identity: Option<Arc<str>>,
+}
+
+impl Facts {
+    /// Who sends its requests, as routing sees it.
+    pub fn caller(&self) -> Caller<'_> {
+        Caller { address: self.address, identity: self.identity.as_deref() }
+    }
 }
 
 /// A downstream connection.

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use spillway_core::Draw;
 use spillway_core::endpoint::Endpoint;
 use spillway_core::outlier::Outcome;
 use spillway_core::pick::{Pick, Resolver, Target, Tried};
-use spillway_core::table::{Decision, RequestHead, RetryPolicy};
+use spillway_core::table::{Caller, Decision, Request, RequestHead, RetryPolicy};
 
 use crate::dial::DialError;
 use crate::generation::Service;
@@ -23,6 +24,9 @@ use crate::worker::Worker;
 pub trait Exchange {
     /// What routing sees of the request.
     fn head(&self) -> RequestHead<'_>;
+
+    /// Who sent it.
+    fn caller(&self) -> Caller<'_>;
 
     /// Whether the whole request can be sent once more.
     fn replayable(&self) -> bool;
@@ -159,14 +163,24 @@ const BACKOFF_MAX: Duration = Duration::from_millis(250);
 pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchange: &mut E) {
     let counters = service.stats.of(worker.index);
     let request = InFlight::begin(counters);
-    let decision = service.table.decide(&exchange.head(), worker.draw());
+    let draw = worker.draw();
+    let mut decision = service.table.decide_for(&asked(exchange, draw));
     let timeout = decision.route.request_timeout;
     let mut budget = Budget::new(&decision.route.retry, exchange.idempotent());
     let mut tried = Tried::default();
     let mut last: Option<Failure> = None;
+    let mut detours = 0;
 
     let refusal = loop {
-        let Some(pick) = decision.resolver.pick(&tried, worker.draw(), worker.now()) else {
+        let hash = decision.endpoint_hash;
+        let Some(pick) = decision.resolver.pick_for(hash, &tried, worker.draw(), worker.now()) else {
+            detours += 1;
+            if let Some(other) = other_leg(worker, service, &decision, &asked(exchange, draw), &tried)
+                && detours <= MAX_DETOURS
+            {
+                decision = other;
+                continue;
+            }
             break last.as_ref().and_then(Failure::refusal).unwrap_or_else(|| no_endpoint(decision.resolver));
         };
         tried.push(pick.endpoint);
@@ -224,6 +238,28 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
         }
     };
     refuse(counters, exchange, &refusal).await;
+}
+
+/// What the table is asked.
+fn asked<E: Exchange>(exchange: &E, draw: Draw) -> Request<'_> {
+    Request { head: exchange.head(), caller: exchange.caller(), draw: Some(draw) }
+}
+
+/// Legs that a request may be sent on to: one found empty has nothing more to offer, so only legs that lose their last
+/// endpoint at this very moment need more than one.
+const MAX_DETOURS: usize = 8;
+
+/// What takes the place of a splitter's leg that has no endpoint left, if anything does. Counted either way.
+fn other_leg<'t>(
+    worker: &Worker,
+    service: &'t Service,
+    decision: &Decision<'t>,
+    request: &Request<'_>,
+    tried: &Tried,
+) -> Option<Decision<'t>> {
+    decision.leg_index?;
+    service.stats.empty_leg(decision.resolver.name());
+    service.table.instead(decision, request, tried, worker.now())
 }
 
 async fn refuse<E: Exchange>(counters: &ServiceCounters, exchange: &mut E, refusal: &Refusal) {

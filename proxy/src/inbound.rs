@@ -59,6 +59,7 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
     let protocol = service.table.protocol;
     let service = Arc::clone(service);
     drop(snapshot);
+    let address = socket.peer_address();
     let Ok(Stream::Tcp(tcp)) = Stream::plain(socket) else { return };
     let accept = inbound.accept(&service.peers);
     let Some(stream) = handshake(&worker, Replayed::fresh(tcp), &accept, alpn(protocol)).await else {
@@ -73,6 +74,8 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
         slot: inbound.slot,
         role: Role::Inbound,
         vouched: Vouched::new(&inbound.identity, &stream, &client),
+        address,
+        identity: Some(client.to_string().into()),
     };
     let conn = Conn::new(stream, &worker.buffers);
     match protocol {

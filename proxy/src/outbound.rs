@@ -22,15 +22,18 @@ use crate::worker::Worker;
 pub struct Outbound {
     /// Which upstream.
     pub slot: ServiceSlot,
+    /// Who we are, and so who calls: the application has no identity but its sidecar's.
+    pub identity: Arc<str>,
 }
 
 impl Serve for Outbound {
     fn serve(self: Arc<Self>, worker: Rc<Worker>, socket: Socket) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(serve(worker, socket, self.slot))
+        Box::pin(serve(self, worker, socket))
     }
 }
 
-async fn serve(worker: Rc<Worker>, socket: Socket, slot: ServiceSlot) {
+async fn serve(outbound: Arc<Outbound>, worker: Rc<Worker>, socket: Socket) {
+    let (slot, address) = (outbound.slot, socket.peer_address());
     let Ok(stream) = Stream::plain(socket) else { return };
     let snapshot = worker.snapshot();
     let Some(service) = snapshot.service(slot) else { return };
@@ -41,7 +44,9 @@ async fn serve(worker: Rc<Worker>, socket: Socket, slot: ServiceSlot) {
     match protocol {
         Protocol::Tcp => serve_tcp(worker, conn, slot).await,
         Protocol::Http | Protocol::Http2 | Protocol::Grpc => {
-            serve_http(worker, conn, Facts { slot, role: Role::Outbound, vouched: None }, protocol).await;
+            let identity = Some(Arc::clone(&outbound.identity));
+            let facts = Facts { slot, role: Role::Outbound, vouched: None, address, identity };
+            serve_http(worker, conn, facts, protocol).await;
         }
     }
 }

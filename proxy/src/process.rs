@@ -16,7 +16,7 @@ use spillway_core::catalog::{Catalog, PeerRecord};
 use spillway_core::chain::{Chains, Conflict};
 use spillway_core::endpoint::Address;
 use spillway_core::lint::lint;
-use spillway_core::load::{Config, File, check_references, load};
+use spillway_core::load::{self, Config, File, check_references};
 use spillway_core::name::{SpiffeId, TrustDomain};
 use spillway_core::problem::{Problem, Severity};
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,6 +36,8 @@ use crate::worker::{Shared, Workers};
 pub struct ProcessOptions {
     /// Read in this order; the first holds `ca/` and `peers/`.
     pub config_dirs: Vec<PathBuf>,
+    /// How they are read.
+    pub load: load::Options,
     /// Where the admin API listens; None for none.
     pub admin_bind: Option<SocketAddr>,
     /// Worker threads, at least 1.
@@ -86,21 +88,34 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// Reads the directories as a whole, with everything that Spillway knows beyond Consul.
+    ///
+    /// # Errors
+    /// See [`Self::read_with`].
+    pub fn read(dirs: &[PathBuf], trust_domain: &TrustDomain) -> Result<Self, Vec<Problem>> {
+        Self::read_with(dirs, trust_domain, load::Options::default())
+    }
+
     /// Reads the directories as a whole.
     ///
     /// # Errors
     /// Every problem at once, warnings included, when one of them is an error.
-    pub fn read(dirs: &[PathBuf], trust_domain: &TrustDomain) -> Result<Self, Vec<Problem>> {
-        Self::from_contents(files::read(dirs)?, trust_domain, &mut Chains::default())
+    pub fn read_with(
+        dirs: &[PathBuf],
+        trust_domain: &TrustDomain,
+        options: load::Options,
+    ) -> Result<Self, Vec<Problem>> {
+        Self::from_contents(files::read(dirs)?, trust_domain, options, &mut Chains::default())
     }
 
     /// The same from what was read; `chains` are those compiled before.
     fn from_contents(
         contents: Contents,
         trust_domain: &TrustDomain,
+        options: load::Options,
         chains: &mut Chains,
     ) -> Result<Self, Vec<Problem>> {
-        let (config, mut problems) = load(&contents.files);
+        let (config, mut problems) = load::load_with(&contents.files, options);
         let (catalog, more) =
             Catalog::from_registrations(&config.registrations, &config.agent, &contents.peers);
         // What one file says of another is judged only when there is no file that could not be read.
@@ -227,7 +242,7 @@ impl Process {
         let trust_domain = options.identity.trust_domain()?;
         let mut assembly = Assembly::new(options.workers.max(1));
         let contents = files::read(&options.config_dirs).map_err(StartError::Config)?;
-        let inputs = Inputs::from_contents(contents, &trust_domain, &mut assembly.chains)
+        let inputs = Inputs::from_contents(contents, &trust_domain, options.load, &mut assembly.chains)
             .map_err(StartError::Config)?;
         inputs.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let identity = plane.identity(&inputs).map_err(StartError::Config)?;
@@ -363,7 +378,8 @@ impl Process {
         }
         self.refused_contents = Some(contents.clone());
         let chains = &mut self.assembly.chains;
-        let inputs = Inputs::from_contents(contents, &self.inputs.trust_domain, chains)?;
+        let trust_domain = &self.inputs.trust_domain;
+        let inputs = Inputs::from_contents(contents, trust_domain, self.options.load, chains)?;
         self.adopt(inputs)?;
         self.refused_contents = None;
         Ok(true)

@@ -213,11 +213,15 @@ fn outbound(
     let recipe = upstream_recipe(upstream, registered, inputs, &mut assembly.chains)?;
     let (key, stats) = (address.to_string(), format!("upstream.{name}"));
     let slot = assembly.serve(&key, &stats, Role::Outbound, recipe, &inputs.catalog);
+    let application = registered.application;
+    let identity =
+        SpiffeId::service(&inputs.trust_domain, datacenter(application, inputs), &application.name);
+    let identity = identity.to_string().into();
     Ok(ListenerPlan {
         name,
         address,
         mode: upstream.local_bind_socket_mode,
-        serve: Arc::new(Outbound { slot }),
+        serve: Arc::new(Outbound { slot, identity }),
     })
 }
 

@@ -133,13 +133,26 @@ pub struct ServiceCounters {
 pub struct ServiceStats {
     /// The name in metrics: `upstream.NAME`, `public_listener`, …
     pub name: String,
+    /// Requests that found a splitter's leg without an endpoint, by the leg's name. Only they pay for the lock.
+    empty_legs: DashMap<String, u64>,
     workers: Box<[ServiceCounters]>,
 }
 
 impl ServiceStats {
     /// Zeroes for `workers` workers.
     pub fn new(name: impl Into<String>, workers: usize) -> Self {
-        Self { name: name.into(), workers: (0..workers).map(|_| ServiceCounters::default()).collect() }
+        let workers = (0..workers).map(|_| ServiceCounters::default()).collect();
+        Self { name: name.into(), empty_legs: DashMap::new(), workers }
+    }
+
+    /// Counts a request that found this leg without an endpoint.
+    pub fn empty_leg(&self, leg: String) {
+        *self.empty_legs.entry(leg).or_default() += 1;
+    }
+
+    /// How many requests did.
+    pub fn empty_legs(&self, leg: &str) -> u64 {
+        self.empty_legs.get(leg).map_or(0, |count| *count)
     }
 
     /// One worker's own.

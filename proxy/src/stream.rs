@@ -1,7 +1,7 @@
 //! A connection's byte stream, whatever carries it: TCP, a Unix socket, or TLS over TCP.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -16,6 +16,16 @@ pub enum Socket {
     Tcp(std::net::TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(std::os::unix::net::UnixStream),
+}
+
+impl Socket {
+    /// The address at the other end; none of a Unix socket.
+    pub fn peer_address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(_, from) => Some(from.ip()),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 /// TCP that may have bytes before it that were read already: a gateway reads the ClientHello to decide, and TLS

@@ -10,7 +10,7 @@ use spillway_core::name::{Datacenter, ServiceName, TrustDomain};
 use spillway_core::problem::Problem;
 
 use super::Failure;
-use super::config::{self, ConfigDirs};
+use super::config::ConfigDirs;
 use super::long_running::parse_duration;
 
 /// Show the compiled discovery chain of a service
@@ -60,7 +60,7 @@ fn parse_mode(text: &str) -> Result<MeshGatewayMode, String> {
 
 /// Compiles it and prints it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let config = config::read(&args.config.dirs)?;
+    let config = args.config.read()?;
     let cx = Context {
         service: args.service.clone(),
         datacenter: args.datacenter.clone().unwrap_or(config.agent.datacenter),

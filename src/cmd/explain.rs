@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use spillway_core::explain::draw;
-use spillway_core::name::{Datacenter, PeerName, ServiceName, TrustDomain};
+use spillway_core::name::{Datacenter, PeerName, ServiceName, SpiffeId, TrustDomain};
 use spillway_proxy::http1::Malformed;
 use spillway_proxy::process::Inputs;
 use spillway_proxy::sidecar::explain::{Asked, Asking};
@@ -46,9 +46,12 @@ pub(super) struct Args {
     /// Ends every server name [default: the CA's]
     #[arg(long, value_name = "TD")]
     trust_domain: Option<TrustDomain>,
-    /// Where the connection comes from, for load balancing by source address
+    /// Where the connection comes from, for what goes by source address
     #[arg(long, value_name = "IP")]
     source: Option<IpAddr>,
+    /// Who asks, for what goes by caller [default: the service that the sidecar stands beside]
+    #[arg(long, value_name = "SPIFFE-ID")]
+    identity: Option<SpiffeId>,
     /// How it is printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -96,13 +99,15 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         Some(given) => given,
         None => trust_domain(&args.config.dirs)?,
     };
-    let inputs = Inputs::read(&args.config.dirs, &trust_domain).map_err(Failure::Problems)?;
+    let inputs = Inputs::read_with(&args.config.dirs, &trust_domain, args.config.options())
+        .map_err(Failure::Problems)?;
     let asking = Asking {
         service,
         peer,
         sidecar_for: args.sidecar_for,
         datacenter: args.datacenter,
         source: args.source,
+        identity: args.identity,
         request,
         config_dir: args.config.first().to_owned(),
     };

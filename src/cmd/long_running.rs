@@ -13,7 +13,7 @@ use spillway_proxy::process::{self, Plane, ProcessOptions};
 use tracing_subscriber::EnvFilter;
 
 use super::Failure;
-use super::config::{self, ConfigDirs};
+use super::config::ConfigDirs;
 
 /// Flags that sidecar and gateway share.
 #[derive(Debug, clap::Args)]
@@ -92,12 +92,13 @@ impl Flags {
                 IdentitySource::Files { certificate, key, bundle }
             }
             _ => {
-                let config = config::read(&self.config.dirs)?.agent.ca;
+                let config = self.config.read()?.agent.ca;
                 IdentitySource::Ca { config_dir: self.config.first().to_owned(), config }
             }
         };
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Ok(ProcessOptions {
+            load: self.config.options(),
             config_dirs: self.config.dirs,
             admin_bind: Some(self.admin_bind),
             workers: self.workers.map_or_else(cores, NonZeroUsize::get),

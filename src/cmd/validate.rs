@@ -11,6 +11,7 @@ use spillway_core::problem::{Problem, Severity};
 use spillway_proxy::process::Inputs;
 
 use super::Failure;
+use super::config::Strictness;
 use crate::output;
 
 /// Check a configuration directory: print every problem, or a summary when there is no error
@@ -36,6 +37,8 @@ pub(super) struct Args {
     /// End with status 1 when there are warnings
     #[arg(long, conflicts_with = "diff")]
     deny_warnings: bool,
+    #[command(flatten)]
+    strictness: Strictness,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
@@ -54,7 +57,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn validate(args: &Args) -> Result<(), Failure> {
     let trust_domain = super::chain::trust_domain(&args.dirs)?;
-    let (inputs, problems) = match Inputs::read(&args.dirs, &trust_domain) {
+    let (inputs, problems) = match Inputs::read_with(&args.dirs, &trust_domain, args.strictness.options()) {
         Ok(inputs) => {
             let problems = inputs.lint();
             (Some(inputs), problems)
@@ -81,7 +84,7 @@ fn validate(args: &Args) -> Result<(), Failure> {
 fn compare(args: &Args, old: &Path, new: &Path) -> Result<(), Failure> {
     // A copy of a directory, as from version control, need not have its CA: the names are one cluster's.
     let trust_domain = super::chain::trust_domain(&[new.to_path_buf(), old.to_path_buf()])?;
-    let (before, after) = match (read(old, &trust_domain), read(new, &trust_domain)) {
+    let (before, after) = match (args.read(old, &trust_domain), args.read(new, &trust_domain)) {
         (Ok(before), Ok(after)) => (before, after),
         (before, after) => {
             let problems: Vec<Problem> =
@@ -102,12 +105,15 @@ fn compare(args: &Args, old: &Path, new: &Path) -> Result<(), Failure> {
     if args.exit_code && !found.groups.is_empty() { Err(Failure::Shown) } else { Ok(()) }
 }
 
-/// One side, or its errors alone.
-fn read(dir: &Path, trust_domain: &TrustDomain) -> Result<Inputs, Vec<Problem>> {
-    Inputs::read(&[dir.to_path_buf()], trust_domain).map_err(|mut problems| {
-        problems.retain(|problem| problem.severity == Severity::Error);
-        problems
-    })
+impl Args {
+    /// One side of a comparison, or its errors alone.
+    fn read(&self, dir: &Path, trust_domain: &TrustDomain) -> Result<Inputs, Vec<Problem>> {
+        let read = Inputs::read_with(&[dir.to_path_buf()], trust_domain, self.strictness.options());
+        read.map_err(|mut problems| {
+            problems.retain(|problem| problem.severity == Severity::Error);
+            problems
+        })
+    }
 }
 
 /// One object a problem; line and column are null where a file as a whole is meant.

@@ -148,3 +148,27 @@ fn a_gateway_that_is_not_registered_is_named() -> io::Result<()> {
     run_in(directory.path(), &["gateway", "--config-dir", "conf"])?.failed(1, &[line]);
     Ok(())
 }
+
+/// `--strict-consul` of every command that reads a configuration: ours is refused, and by default it is not.
+#[test]
+fn what_consul_does_not_know_is_refused_where_only_consuls_fields_are_wanted() -> io::Result<()> {
+    let splitter = "Kind = \"service-splitter\"\nName = \"web\"\nEmptyLeg = \"next\"\nSplits = [\n  { Weight = 50 },\n  { Weight = 50, Peer = \"us\" },\n]\n";
+    let directory = configuration(&[("defaults.hcl", HTTP), ("web.hcl", splitter)])?;
+    let lines = [
+        "conf/web.hcl:3:12: EmptyLeg: Consul does not know this field (--strict-consul)",
+        "conf/web.hcl:6:25: Splits[1].Peer: Consul does not know this field (--strict-consul)",
+    ];
+    for args in [
+        &["validate", "conf"][..],
+        &["chain", "web", "--config-dir", "conf"],
+        &["sidecar", "--config-dir", "conf", "--sidecar-for", "web"],
+        &["gateway", "--config-dir", "conf"],
+    ] {
+        let strict: Vec<&str> = args.iter().copied().chain(["--strict-consul"]).collect();
+        run_in(directory.path(), &strict)?.failed(1, &lines);
+    }
+    for args in [&["validate", "conf"][..], &["chain", "web", "--config-dir", "conf"]] {
+        assert_eq!(run_in(directory.path(), args)?.status, Some(0), "{args:?}");
+    }
+    Ok(())
+}

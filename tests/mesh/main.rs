@@ -13,5 +13,6 @@ mod reload;
 mod retries;
 mod routing;
 mod splits;
+mod sticky;
 mod tcp;
 mod trust;

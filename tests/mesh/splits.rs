@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use spillway_harness::{Client, Mesh, MeshBuilder, resolver, splitter};
+use spillway_harness::{Client, Entry, Mesh, MeshBuilder, resolver, router, splitter};
 
 /// Two instances of api, the first of version v1, the second of v2, and a caller.
 fn two_versions() -> MeshBuilder {
@@ -84,6 +84,44 @@ async fn the_shares_of_nested_splitters_multiply() {
         .await;
     let served = served(&mesh.client("dc1/web"), "shop", WHOLE).await;
     assert_eq!(served, shares([("dc1/api/0", 2_500), ("dc1/api/1", 2_500), ("dc1/rewrite/0", 5_000)]));
+}
+
+/// One entry does what takes three without `Peer` in a split: the same shares of the same instances.
+#[tokio::test]
+async fn a_peer_named_in_a_split_gets_what_it_gets_by_a_helper_resolver() {
+    let split = |name: &str, other: &str| {
+        let text = format!(
+            "Kind = \"service-splitter\"\nName = \"{name}\"\nSplits = [\n\
+             {{ Weight = 50, Service = \"api\" }},\n{{ Weight = 50, {other} }},\n]\n"
+        );
+        Entry::from(text.as_str())
+    };
+    let redirect = "Redirect {\n  Service = \"api\"\n  Peer    = \"dc2\"\n}";
+    let mesh = Mesh::builder()
+        .cluster("dc1", |c| c.service("api", 1).service("web", 1))
+        .cluster("dc2", |c| c.service("api", 1).exports("api", "dc1"))
+        .entry("dc1", split("one", "Service = \"api\", Peer = \"dc2\""))
+        .entry("dc1", split("three", "Service = \"api-peer\""))
+        .entry("dc1", resolver("api-peer").with(redirect))
+        .start()
+        .await;
+    let web = mesh.client("dc1/web");
+    let halves = shares([("dc1/api/0", 5_000), ("dc2/api/0", 5_000)]);
+    assert_eq!(served(&web, "one", WHOLE).await, halves);
+    assert_eq!(served(&web, "three", WHOLE).await, halves);
+}
+
+#[tokio::test]
+async fn a_peer_named_in_a_route_serves_it() {
+    let mesh = Mesh::builder()
+        .cluster("dc1", |c| c.service("api", 1).service("web", 1))
+        .cluster("dc2", |c| c.service("api", 1).exports("api", "dc1"))
+        .entry("dc1", router("api").route("PathPrefix = \"/far\"", "Peer = \"dc2\""))
+        .start()
+        .await;
+    let mut api = mesh.client("dc1/web").connect("api").await;
+    assert_eq!(api.get("/far").await.served_by(), "dc2/api/0");
+    assert_eq!(api.get("/near").await.served_by(), "dc1/api/0");
 }
 
 /// Row 4.41.

@@ -149,6 +149,11 @@ impl Resolver {
         })
     }
 
+    /// What it is called in metrics: its primary target's id.
+    pub fn name(&self) -> String {
+        self.targets.first().map_or_else(|| "nowhere".to_owned(), |target| target.id.to_string())
+    }
+
     /// Whether [`Self::pick`] would find an endpoint: asked before an answer is thrown away for another attempt.
     pub fn has_another(&self, tried: &Tried, now: Tick) -> bool {
         let offers = |endpoint: &Arc<Endpoint>| {

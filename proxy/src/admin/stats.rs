@@ -1,5 +1,6 @@
 //! `/stats` and `/stats/prometheus`: Envoy's names for what both count, `spillway_` for the rest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
@@ -16,8 +17,8 @@ use crate::worker::Shared;
 pub(super) struct Stat {
     /// Dotted, as `/stats` shows it.
     pub(super) name: String,
-    /// The metric and its label, as Prometheus sees it.
-    metric: (String, Option<(&'static str, String)>),
+    /// The metric and its labels, as Prometheus sees it.
+    metric: (String, Vec<(&'static str, String)>),
     gauge: bool,
     value: u64,
 }
@@ -30,8 +31,19 @@ impl Stat {
             if prefix == "spillway" { format!("spillway_{}", stat.replace('.', "_")) } else { metric };
         Self {
             name: format!("{prefix}{subject}.{stat}"),
-            metric: (metric, label.map(|(label, name)| (label, name.to_owned()))),
+            metric: (metric, label.map(|(label, name)| (label, name.to_owned())).into_iter().collect()),
             gauge,
+            value,
+        }
+    }
+
+    /// Requests to a service that found a leg of its splitters without an endpoint.
+    fn empty_leg(service: &str, leg: &str, value: u64) -> Self {
+        let labels = vec![("service", service.to_owned()), ("leg", leg.to_owned())];
+        Self {
+            name: format!("spillway.split.{service}.leg.{leg}.empty_total"),
+            metric: ("spillway_split_empty_leg_total".to_owned(), labels),
+            gauge: false,
             value,
         }
     }
@@ -41,9 +53,17 @@ impl Stat {
 pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) -> Vec<Stat> {
     let mut all = Vec::new();
     let snapshot = shared.published.load();
+    let mut empty_legs: BTreeMap<(&str, String), u64> = BTreeMap::new();
     for service in snapshot.services() {
         of_service(&service.stats, &mut all);
+        let legs = service.table.splits().iter().flat_map(|split| split.legs());
+        let names: BTreeSet<String> = legs.map(|leg| leg.resolver.name()).collect();
+        for leg in names {
+            let count = service.stats.empty_legs(&leg);
+            *empty_legs.entry((service.table.service.as_str(), leg)).or_default() += count;
+        }
     }
+    all.extend(empty_legs.iter().map(|((service, leg), count)| Stat::empty_leg(service, leg, *count)));
     for (name, target) in clusters::targets(shared) {
         let label = Some(("envoy_cluster_name", &*name));
         let mut sums = [0; 7];
@@ -127,7 +147,7 @@ pub(super) fn json(stats: &[Stat]) -> Value {
 
 /// Prometheus' text format: a `# TYPE` line a metric, then its values.
 pub(super) fn prometheus(stats: &[Stat]) -> String {
-    let mut by_metric: std::collections::BTreeMap<&str, Vec<&Stat>> = std::collections::BTreeMap::new();
+    let mut by_metric: BTreeMap<&str, Vec<&Stat>> = BTreeMap::new();
     for stat in stats {
         by_metric.entry(&stat.metric.0).or_default().push(stat);
     }
@@ -137,11 +157,27 @@ pub(super) fn prometheus(stats: &[Stat]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "# TYPE {metric} {kind}");
         for stat in stats {
-            let _ = match &stat.metric.1 {
-                Some((label, value)) => writeln!(out, "{metric}{{{label}=\"{value}\"}} {}", stat.value),
-                None => writeln!(out, "{metric} {}", stat.value),
+            let label = |(label, value): &(&str, String)| format!("{label}=\"{value}\"");
+            let labels: Vec<String> = stat.metric.1.iter().map(label).collect();
+            let _ = match &labels[..] {
+                [] => writeln!(out, "{metric} {}", stat.value),
+                labels => writeln!(out, "{metric}{{{}}} {}", labels.join(","), stat.value),
             };
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_leg_is_named_with_its_service() {
+        let stats = [Stat::empty_leg("api", "v2.api.default.default.dc1", 3)];
+        assert_eq!(text(&stats), "spillway.split.api.leg.v2.api.default.default.dc1.empty_total: 3\n");
+        let labels = "service=\"api\",leg=\"v2.api.default.default.dc1\"";
+        let metric = "spillway_split_empty_leg_total";
+        assert_eq!(prometheus(&stats), format!("# TYPE {metric} counter\n{metric}{{{labels}}} 3\n"));
+    }
 }

@@ -21,7 +21,7 @@ use super::pump::{FromConn, Kept, Pump, StreamBody, ToConn, ToStream};
 use super::received::Received;
 use super::upstream::{self, Opened, Place};
 use super::{grpc, head};
-use crate::attempt::{answer, as_decided, connect, new_request_id};
+use crate::attempt::{answer, as_decided, connect, cookie_lines, new_request_id};
 use crate::body::{self, Broken};
 use crate::conn::Conn;
 use crate::downstream::STREAM_IDLE;
@@ -342,6 +342,10 @@ impl<R: Received> Exchange for Bridge<'_, R> {
         self.received.view().table_head()
     }
 
+    fn caller(&self) -> table::Caller<'_> {
+        self.received.facts().caller()
+    }
+
     fn replayable(&self) -> bool {
         self.kept.whole()
     }
@@ -412,9 +416,11 @@ impl<R: Received> Exchange for Bridge<'_, R> {
         // `forward` responds only after an attempt that was answered.
         let Some(mut up) = self.upstream.take() else { return Err(Failure::Abandoned) };
         self.kept.give_up();
+        let cookies = cookie_lines(decision);
         let spec = ResponseOut {
             edits: [decision.leg_headers.map(|leg| &leg.response), Some(&decision.route.headers.response)],
             strip_own: true,
+            extra: &cookies,
             ..ResponseOut::default()
         };
         let ended = match &mut up {

@@ -13,11 +13,11 @@ use spillway_core::endpoint::Endpoints;
 use spillway_core::entry::{Kind, Upstream};
 use spillway_core::explain::{Departure, Explanation, Header, Incoming, Question, Request, explain};
 use spillway_core::load::Locator;
-use spillway_core::name::{Datacenter, PeerName, ServiceName};
+use spillway_core::name::{Datacenter, PeerName, ServiceName, SpiffeId};
 use spillway_core::outlier::OutlierPolicy;
 use spillway_core::pick::Target;
 use spillway_core::problem::{Place, Problem};
-use spillway_core::table::{Decision, ServiceTable};
+use spillway_core::table::{self, Decision, ServiceTable};
 
 mod api;
 
@@ -127,6 +127,8 @@ pub struct Asking {
     pub datacenter: Option<Datacenter>,
     /// Where the connection comes from.
     pub source: Option<IpAddr>,
+    /// Who asks [default: the service of the sidecar whose upstream it is].
+    pub identity: Option<SpiffeId>,
     /// The request; of a tcp service only the connection counts.
     pub request: Asked,
     /// Named in problems that no file is at fault for.
@@ -182,6 +184,14 @@ impl Asking {
             }
             Caller::Nobody | Caller::Several(_) => None,
         };
+        let of_caller = match caller {
+            Caller::Sidecar(Registered { application, .. }, _) => {
+                let home = datacenter(application, inputs);
+                Some(SpiffeId::service(&inputs.trust_domain, home, &application.name))
+            }
+            Caller::Nobody | Caller::Several(_) => None,
+        };
+        let identity = self.identity.clone().or(of_caller).map(|id| id.to_string());
         let view = self.request.view();
         let depart = |decision: &Decision<'_>, target: &Target| self.request.leaves(decision, target);
         let locator = Locator::new(&inputs.files);
@@ -198,7 +208,7 @@ impl Asking {
                 head: view.table_head(),
                 shown: &self.request.shown,
                 idempotent: self.request.head.is_idempotent(),
-                source: self.source,
+                caller: table::Caller { address: self.source, identity: identity.as_deref() },
                 depart: &depart,
             }),
             now,

@@ -66,6 +66,7 @@ impl Proxy {
         let dir = self.dir.path.clone();
         let options = ProcessOptions {
             config_dirs: vec![dir.clone()],
+            load: Default::default(),
             admin_bind: None,
             workers: 1,
             drain_time: self.drain_time,
@@ -130,6 +131,15 @@ impl Proxy {
     pub fn sum(&self, counter: impl Fn(&ServiceCounters) -> &Counter) -> u64 {
         let snapshot = self.observed().shared.published.load();
         snapshot.services().map(|service| service.stats.sum(&counter)).sum()
+    }
+
+    /// How many requests found a splitter's leg to this target without an endpoint.
+    ///
+    /// # Panics
+    /// When it is dead.
+    pub fn empty_legs(&self, target: &str) -> u64 {
+        let snapshot = self.observed().shared.published.load();
+        snapshot.services().map(|service| service.stats.empty_legs(target)).sum()
     }
 
     /// The endpoint that it dials at `address`.

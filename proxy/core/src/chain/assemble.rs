@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ChainError, ChainRoute, ChainTarget, Context, EntryKind, EntryRef, Leg, Node, NodeKey, Overrides,
+    SplitRules,
 };
 use crate::entry::{
     Destination, EntrySet, HttpMatch, LoadBalancer, Protocol, Redirect, Route, RouteMatch, ServiceRouter,
@@ -137,7 +138,8 @@ impl<'a> Assembly<'a> {
         let key = self.open_splitter(service, &mut open);
         while let Some(mut top) = open.pop() {
             let Some((split, rest)) = top.to_follow.split_first() else {
-                let node = Node::Splitter { legs: top.legs, load_balancer: top.load_balancer };
+                let OpenSplitter { legs, load_balancer, rules, .. } = top;
+                let node = Node::Splitter { legs, load_balancer, rules };
                 self.nodes.insert(NodeKey::Splitter(top.service.clone()), node);
                 continue;
             };
@@ -169,12 +171,15 @@ impl<'a> Assembly<'a> {
         if let Some(entry) = entry.filter(|_| !self.nodes.contains_key(&key)) {
             let by = || EntryRef { kind: EntryKind::Splitter, name: service.clone() };
             self.http_only.get_or_insert_with(by);
-            self.nodes.insert(key.clone(), Node::Splitter { legs: Vec::new(), load_balancer: None });
+            let rules = SplitRules::of(entry);
+            let opened = Node::Splitter { legs: Vec::new(), load_balancer: None, rules: rules.clone() };
+            self.nodes.insert(key.clone(), opened);
             open.push(OpenSplitter {
                 service,
                 to_follow: &entry.splits,
                 legs: Vec::with_capacity(entry.splits.len()),
                 load_balancer: None,
+                rules,
             });
         }
         key
@@ -197,6 +202,7 @@ struct OpenSplitter<'a> {
     to_follow: &'a [Split],
     legs: Vec<Leg>,
     load_balancer: Option<LoadBalancer>,
+    rules: SplitRules,
 }
 
 /// The one namespace and the one partition that there are.

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use super::ChainTarget;
+use super::{ChainTarget, SplitRules};
 use crate::duration;
 use crate::entry::{
-    Destination, HeaderMatch, HeaderModifiers, HttpMatch, MeshGatewayMode, QueryParamMatch, Route,
+    Destination, HeaderMatch, HeaderModifiers, HttpMatch, MeshGatewayMode, QueryParamMatch, Route, Sticky,
 };
 
 /// What a request must have for a route to take it: `path /admin*, method GET`.
@@ -111,6 +111,18 @@ pub(super) fn header_changes(
         (Some(_), Some(_)) => "request and response",
     };
     Some(format!("{whose} headers changed"))
+}
+
+/// What a splitter says beyond Consul: `sticky by cookie sid or source_ip`, `empty legs next`.
+pub(super) fn rules(rules: &SplitRules) -> Vec<String> {
+    let one = |sticky: &Sticky| match sticky.field_value.as_str() {
+        "" => sticky.field.as_str().to_owned(),
+        name => format!("{} {}", sticky.field.as_str(), escaped(name)),
+    };
+    let sticky: Vec<String> = rules.sticky.iter().map(one).collect();
+    let sticky = (!sticky.is_empty()).then(|| format!("sticky by {}", sticky.join(" or ")));
+    let empty = rules.empty_leg.map(|rule| format!("empty legs {}", rule.as_str()));
+    sticky.into_iter().chain(empty).collect()
 }
 
 /// `33.33%`, `50%`

@@ -13,8 +13,8 @@ pub fn draw(chain: &Chain) -> String {
     let _ = writeln!(out, "  edge [fontname=\"sans-serif\"];");
     for (key, node) in &chain.nodes {
         let style = if *key == chain.start { ", penwidth=2" } else { "" };
-        let policy = text::policy(node).map(|it| format!("\n{it}")).unwrap_or_default();
-        let label = format!("{}\n{}{policy}", key.kind(), key.name());
+        let notes: String = text::notes(node).iter().map(|it| format!("\n{it}")).collect();
+        let label = format!("{}\n{}{notes}", key.kind(), key.name());
         let _ = writeln!(out, "  {} [label={}{style}];", node_name(key), quoted(&label));
         edges(&mut out, key, node);
     }

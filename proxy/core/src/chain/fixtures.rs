@@ -46,7 +46,14 @@ impl Entries {
     }
 
     pub(super) fn splits(mut self, service: &str, splits: Vec<Split>) -> Self {
-        let entry = ServiceSplitter { place: Place::default(), name: name(service), splits, meta: [].into() };
+        let entry = ServiceSplitter {
+            place: Place::default(),
+            name: name(service),
+            splits,
+            sticky: Vec::new(),
+            empty_leg: None,
+            meta: [].into(),
+        };
         self.0.splitters.insert(name(service), entry);
         self
     }

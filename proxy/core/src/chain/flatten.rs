@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 
-use super::{ChainError, Leg, Node, NodeKey, WHOLE};
+use super::rules::{Collected, Opened};
+use super::{ChainError, Leg, Node, NodeKey, SplitRules, WHOLE};
 use crate::entry::{HeaderModifiers, Split};
 use crate::name::ServiceName;
 
@@ -37,30 +38,43 @@ pub(super) fn flatten(
             || ChainError::TooManySplits { chain: chain.clone(), splitter: splitter.clone(), limit: LIMIT };
         flat.push((key, flat_legs(nodes, key, &mut left).ok_or_else(too_many)?));
     }
-    for (key, flat) in flat {
-        if let Some(Node::Splitter { legs, .. }) = nodes.get_mut(key) {
+    for (key, (flat, collected)) in flat {
+        if let Some(Node::Splitter { legs, rules, .. }) = nodes.get_mut(key) {
             *legs = flat;
+            collected.put_into(rules);
         }
     }
     Ok(())
 }
 
-/// The legs of a splitter with its inner splitters' in their place; None when that takes more than `left`.
-fn flat_legs(nodes: &BTreeMap<NodeKey, Node>, splitter: &NodeKey, left: &mut usize) -> Option<Vec<Leg>> {
-    let (mut flat, mut shares) = (Vec::new(), Vec::new());
-    let outermost = Level { legs: legs_of(nodes, splitter)?.iter(), outer: Outer::default() };
-    let mut levels = vec![outermost];
+/// The legs of a splitter with its inner splitters' in their place, and what all of them say beyond Consul; None when
+/// that takes more than `left`.
+fn flat_legs(
+    nodes: &BTreeMap<NodeKey, Node>,
+    splitter: &NodeKey,
+    left: &mut usize,
+) -> Option<(Vec<Leg>, Collected)> {
+    let (mut flat, mut shares, mut collected) = (Vec::new(), Vec::new(), Collected::default());
+    let (service, legs, rules) = splitter_at(nodes, splitter)?;
+    let opened = collected.open(service, rules, None, 0);
+    let mut levels = vec![Level { service, legs: legs.iter(), outer: Outer::default(), opened }];
     while let Some(level) = levels.last_mut() {
         let Some(leg) = level.legs.next() else {
-            levels.pop();
+            if let Some(closed) = levels.pop() {
+                collected.close(closed.opened, levels.last().map(|outer| outer.opened), flat.len());
+            }
             continue;
         };
         *left = left.checked_sub(1)?;
         let inner = level.outer.with(leg);
-        if let Some(legs) = legs_of(nodes, &leg.next) {
-            levels.push(Level { legs: legs.iter(), outer: inner });
+        let opened = level.opened;
+        if let Some((service, legs, rules)) = splitter_at(nodes, &leg.next) {
+            let inside = collected.open(service, rules, opened.choice, flat.len());
+            collected.branch(opened, leg, level.service, flat.len(), inside.choice);
+            levels.push(Level { service, legs: legs.iter(), outer: inner, opened: inside });
             continue;
         }
+        collected.branch(opened, leg, level.service, flat.len(), None);
         shares.push(inner.share);
         flat.push(Leg {
             definition: Split {
@@ -76,20 +90,27 @@ fn flat_legs(nodes: &BTreeMap<NodeKey, Node>, splitter: &NodeKey, left: &mut usi
     for (leg, points) in flat.iter_mut().zip(apportion(&shares)) {
         leg.runtime_points = points;
     }
-    Some(flat)
+    Some((flat, collected))
 }
 
-fn legs_of<'a>(nodes: &'a BTreeMap<NodeKey, Node>, key: &NodeKey) -> Option<&'a [Leg]> {
-    match nodes.get(key) {
-        Some(Node::Splitter { legs, .. }) => Some(legs),
+fn splitter_at<'a>(
+    nodes: &'a BTreeMap<NodeKey, Node>,
+    key: &'a NodeKey,
+) -> Option<(&'a ServiceName, &'a [Leg], &'a SplitRules)> {
+    match (key, nodes.get(key)) {
+        (NodeKey::Splitter(service), Some(Node::Splitter { legs, rules, .. })) => {
+            Some((service, legs, rules))
+        }
         _ => None,
     }
 }
 
 /// A splitter being flattened: the legs still to come, and what those above it say.
 struct Level<'a> {
+    service: &'a ServiceName,
     legs: slice::Iter<'a, Leg>,
     outer: Outer,
+    opened: Opened,
 }
 
 /// What all splits on the way to a leg amount to.

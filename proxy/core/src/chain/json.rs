@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use super::describe::time;
 use super::{Chain, ChainRoute, ChainTarget, Leg, Node, NodeKey};
-use crate::entry::{EnvoyExtension, LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Subset};
+use crate::entry::{
+    EmptyLeg, EnvoyExtension, LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Sticky, Subset,
+};
 use crate::name::{Datacenter, PeerName, ServiceName, Sni, SubsetName, TargetId};
 
 /// `{"Chain": {...}}`
@@ -82,6 +84,11 @@ struct NodeView<'a> {
     resolver: Option<ResolverView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     load_balancer: Option<&'a LoadBalancer>,
+    // Beyond Consul, and there only when written.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    sticky: &'a [Sticky],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    empty_leg: Option<EmptyLeg>,
 }
 
 impl<'a> NodeView<'a> {
@@ -93,14 +100,18 @@ impl<'a> NodeView<'a> {
             splits: None,
             resolver: None,
             load_balancer: None,
+            sticky: &[],
+            empty_leg: None,
         };
         match node {
             Node::Router { routes } => {
                 Self { routes: Some(routes.iter().map(RouteView::of).collect()), ..blank }
             }
-            Node::Splitter { legs, load_balancer } => Self {
+            Node::Splitter { legs, load_balancer, rules } => Self {
                 splits: Some(legs.iter().map(SplitView::of).collect()),
                 load_balancer: load_balancer.as_ref(),
+                sticky: &rules.sticky,
+                empty_leg: rules.empty_leg,
                 ..blank
             },
             Node::Resolver { default, connect_timeout, request_timeout, target, failover, load_balancer } => {

@@ -22,6 +22,7 @@ pub mod json;
 mod overrides;
 pub mod request;
 mod resolve;
+mod rules;
 pub mod text;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use check::{Conflict, check_all};
 pub use error::{ChainError, EntryKind, EntryRef, Forbidden, Unexportable};
 pub use overrides::UpstreamSettings;
 pub(crate) use resolve::Rule;
+pub use rules::{Branch, Choice, Scope, SplitRules};
 
 use crate::entry::{EntrySet, EnvoyExtension, LoadBalancer, MeshGatewayMode, Protocol, Route, Split, Subset};
 use crate::name::{Datacenter, ServiceName, Sni, TargetId, TrustDomain};
@@ -224,6 +226,8 @@ pub enum Node {
         legs: Vec<Leg>,
         /// Of the first leg whose policy is hash-based, whichever leg is taken.
         load_balancer: Option<LoadBalancer>,
+        /// What it says beyond Consul.
+        rules: SplitRules,
     },
     /// Ends at a target.
     Resolver {

@@ -53,7 +53,7 @@ impl<'a> Drawing<'a> {
     fn node(&mut self, margin: &str, lead: &str, key: &'a NodeKey, last: bool) {
         let Some(node) = self.chain.nodes.get(key) else { return };
         let mut label = format!("{lead}{}", label(key));
-        label.push_str(&policy(node).map(|it| format!(", {it}")).unwrap_or_default());
+        label.extend(notes(node).iter().map(|it| format!(", {it}")));
         if let Node::Resolver { request_timeout: Some(limit), .. } = node
             && *key == self.chain.start
         {
@@ -119,14 +119,19 @@ fn leads_on(node: &Node) -> bool {
     }
 }
 
-/// How an endpoint is chosen, where that is not left to the default.
-pub(super) fn policy(node: &Node) -> Option<String> {
-    let load_balancer: &Option<LoadBalancer> = match node {
-        Node::Router { .. } => return None,
-        Node::Splitter { load_balancer, .. } | Node::Resolver { load_balancer, .. } => load_balancer,
+/// How an endpoint is chosen, where that is not left to the default, and what a splitter says of its legs.
+pub(super) fn notes(node: &Node) -> Vec<String> {
+    let policy = |balancer: &Option<LoadBalancer>| {
+        let policy = balancer.as_ref().map(|it| &it.policy).filter(|policy| !policy.is_empty());
+        policy.map(|policy| describe::escaped(policy))
     };
-    let policy = load_balancer.as_ref().map(|it| &it.policy).filter(|policy| !policy.is_empty())?;
-    Some(describe::escaped(policy))
+    match node {
+        Node::Router { .. } => Vec::new(),
+        Node::Splitter { load_balancer, rules, .. } => {
+            policy(load_balancer).into_iter().chain(describe::rules(rules)).collect()
+        }
+        Node::Resolver { load_balancer, .. } => policy(load_balancer).into_iter().collect(),
+    }
 }
 
 fn label(key: &NodeKey) -> String {

@@ -39,7 +39,7 @@ pub use router::{
 };
 pub use sameness::{SamenessGroup, SamenessMember};
 use serde::Serialize;
-pub use splitter::{ServiceSplitter, Split};
+pub use splitter::{EmptyLeg, ServiceSplitter, Split, Sticky, StickyField};
 
 use crate::name::{PeerName, ServiceName};
 

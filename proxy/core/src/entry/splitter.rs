@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::HeaderModifiers;
+use super::{CookieConfig, HeaderModifiers};
 use crate::name::{Datacenter, PeerName, ServiceName, SubsetName};
 use crate::problem::Place;
 
@@ -17,6 +17,10 @@ pub struct ServiceSplitter {
     pub name: ServiceName,
     /// The weights sum to 100.
     pub splits: Vec<Split>,
+    /// What keeps a request on its leg, in order of preference (beyond Consul); the first that it has counts.
+    pub sticky: Vec<Sticky>,
+    /// What becomes of a request whose leg has no endpoint (beyond Consul).
+    pub empty_leg: Option<EmptyLeg>,
     /// Free-form.
     pub meta: BTreeMap<String, String>,
 }
@@ -52,6 +56,88 @@ pub struct Split {
     /// Changes to the response's headers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_headers: Option<HeaderModifiers>,
+}
+
+/// One of `Sticky`: what of a request decides its leg, so that requests which have the same in it share a leg.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Sticky {
+    /// Where to look.
+    pub field: StickyField,
+    /// The name of the header, cookie or query parameter.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub field_value: String,
+    /// How to make the cookie when a request has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie_config: Option<CookieConfig>,
+}
+
+/// `Field` of a [`Sticky`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StickyField {
+    /// A header's value.
+    Header,
+    /// A cookie's value.
+    Cookie,
+    /// A query parameter's value.
+    QueryParameter,
+    /// The address that the connection comes from.
+    SourceIp,
+    /// The SPIFFE id of the caller: the verified one, or the sidecar's own where the application calls.
+    CallerIdentity,
+}
+
+impl StickyField {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Header, Self::Cookie, Self::QueryParameter, Self::SourceIp, Self::CallerIdentity];
+
+    /// The word in an entry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Cookie => "cookie",
+            Self::QueryParameter => "query_parameter",
+            Self::SourceIp => "source_ip",
+            Self::CallerIdentity => "caller_identity",
+        }
+    }
+
+    /// Whether `FieldValue` says which one.
+    pub fn is_named(self) -> bool {
+        match self {
+            Self::Header | Self::Cookie | Self::QueryParameter => true,
+            Self::SourceIp | Self::CallerIdentity => false,
+        }
+    }
+}
+
+/// `EmptyLeg`: what becomes of a request whose leg has no endpoint, failover targets included.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyLeg {
+    /// It fails, as in Consul.
+    #[default]
+    Fail,
+    /// It takes the next leg, in the order listed and around, that has one.
+    Next,
+    /// The others share what the leg would get, in proportion to their weights.
+    Renormalise,
+}
+
+impl EmptyLeg {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fail, Self::Next, Self::Renormalise];
+
+    /// The word in an entry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Next => "next",
+            Self::Renormalise => "renormalise",
+        }
+    }
 }
 
 /// As Consul keeps it and Go prints it: rounded to 0.01, a whole number without a fraction.

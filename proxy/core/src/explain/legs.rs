@@ -25,7 +25,7 @@ impl<'a> Question<'a> {
         };
         Some(SplitPassed {
             service: self.splitter(decision)?,
-            chosen: "by turns",
+            chosen: if decision.sticky { "sticky" } else { "by turns" },
             legs: split.legs().iter().enumerate().map(leg).collect(),
         })
     }
@@ -71,7 +71,7 @@ impl<'a> Question<'a> {
         let by_hash =
             |target: &std::sync::Arc<crate::pick::Target>| matches!(target.balance, Balance::Hash(_));
         let balanced = resolver.targets.iter().any(by_hash);
-        let Some((policies, Incoming { head, source, .. })) = decision.hash.zip(self.request) else {
+        let Some((policies, incoming)) = decision.hash.zip(self.request) else {
             return (None, balanced);
         };
         if !balanced {
@@ -80,7 +80,7 @@ impl<'a> Question<'a> {
                 first_target(resolver)
             ));
         }
-        let hash = policies.affinity(&head, source, Draw(0)).hash;
+        let hash = policies.hash(&incoming.as_request(), &mut Vec::new());
         // A pick may claim a probe: it is only made where there is none to claim.
         let idle = |target: &std::sync::Arc<crate::pick::Target>| {
             target.endpoints.iter().all(|it| it.available(self.now) != Availability::MayProbe)

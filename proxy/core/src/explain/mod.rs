@@ -1,6 +1,6 @@
 //! Why a request goes where it goes: the table's own decision, with every candidate and the reason it lost.
 //!
-//! Nothing is decided here. Route, leg and target come from [`ServiceTable::peek`], what a route lacks from its
+//! Nothing is decided here. Route, leg and target come from [`ServiceTable::peek_for`], what a route lacks from its
 //! matcher, who is left out from the rule that builds targets, and values from the settings that the data plane takes
 //! the first of. Speed does not matter, and nothing is counted or claimed: explaining leaves no trace.
 //! Kept out: how a head is written anew ([`Incoming::depart`] asks the shell) and where files are.
@@ -11,8 +11,6 @@ mod report;
 mod routes;
 mod targets;
 mod text;
-
-use std::net::IpAddr;
 
 pub use effective::Locate;
 use effective::{effective, of_group, overruled, time};
@@ -30,7 +28,7 @@ use crate::entry::{EntrySet, Limits, PassiveHealthCheck, Protocol};
 use crate::name::{Datacenter, Locus, PeerName, ServiceName, TargetId};
 use crate::outlier::OutlierPolicy;
 use crate::pick::Target;
-use crate::table::{Decision, RequestHead, ServiceTable};
+use crate::table::{self, Caller, Decision, RequestHead, ServiceTable};
 use crate::{Draw, Tick};
 
 /// The most that may be at once where no `Limits` say otherwise (Envoy's default).
@@ -70,10 +68,17 @@ pub struct Incoming<'a> {
     pub shown: &'a Request,
     /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.2).
     pub idempotent: bool,
-    /// Where the connection comes from, for who hashes that.
-    pub source: Option<IpAddr>,
+    /// Who asks, for what sticks to that.
+    pub caller: Caller<'a>,
     /// The request as it leaves for a target by a decision.
     pub depart: &'a dyn Fn(&Decision<'_>, &Target) -> Departure,
+}
+
+impl<'a> Incoming<'a> {
+    /// As the table decides on it; no cookie is made for who only asks.
+    fn as_request(&self) -> table::Request<'a> {
+        table::Request { head: self.head, caller: self.caller, draw: None }
+    }
 }
 
 /// What happens to the request.
@@ -109,15 +114,18 @@ impl<'a> Question<'a> {
     /// What the table decides: one decision for each leg that gets requests, or the only one.
     fn decisions(&self) -> Vec<Decision<'a>> {
         let table = self.table;
-        let Some(Incoming { head, .. }) = &self.request else {
+        let Some(incoming) = &self.request else {
             return vec![table.decide_connection(Draw(0))];
         };
-        let first = table.peek(head, 0);
-        let Some(split) = table.split(first.route_index) else { return vec![first] };
+        let request = incoming.as_request();
+        let first = table.peek_for(&request, 0);
+        let Some(split) = table.split(first.route_index).filter(|_| !first.sticky) else {
+            return vec![first];
+        };
         let mut up_to = 0;
         let mut decisions = Vec::new();
         for leg in split.legs().iter().filter(|leg| leg.points > 0) {
-            decisions.push(table.peek(head, up_to));
+            decisions.push(table.peek_for(&request, up_to));
             up_to += leg.points;
         }
         decisions

@@ -154,7 +154,8 @@ pub struct Lack {
 pub struct SplitPassed {
     /// The service whose splitter it is.
     pub service: String,
-    /// `by turns`: which leg comes next is counted, so that shares are exact.
+    /// `by turns`: which leg comes next is counted, so that shares are exact. `sticky`: the request itself says, and
+    /// there is one outcome, that of its leg.
     pub chosen: &'static str,
     /// As the splitter lists them, splitters that it leads to flattened into it.
     pub legs: Vec<LegShare>,

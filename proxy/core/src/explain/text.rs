@@ -43,7 +43,8 @@ pub fn draw(said: &Explanation) -> String {
         page.route(route, &said.service);
     }
     if let Some(split) = &said.split {
-        page.split(split);
+        let sticky = said.outcomes.first().filter(|_| split.chosen == "sticky");
+        page.split(split, sticky.and_then(|outcome| outcome.leg));
     }
     for outcome in &said.outcomes {
         page.outcome(outcome, said);
@@ -145,10 +146,12 @@ impl Page {
         self.pair(2, &format!("Routes[{}] lacks", route.index), &lacks.join(", "));
     }
 
-    fn split(&mut self, split: &SplitPassed) {
+    /// `taken` is the leg that a sticky request takes.
+    fn split(&mut self, split: &SplitPassed, taken: Option<usize>) {
         self.heading(&format!("Splitter {}, {}", split.service, split.chosen));
         for leg in &split.legs {
-            self.pair(2, &leg.share, &leg.target);
+            let sticks = if taken == Some(leg.index) { "  <- this request" } else { "" };
+            self.pair(2, &leg.share, &format!("{}{sticks}", leg.target));
         }
     }
 

@@ -48,10 +48,22 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
+/// How files are read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Options {
+    /// Whether fields that Consul does not know are errors: what is read then, Consul can read, too.
+    pub strict_consul: bool,
+}
+
+/// Reads `files` with everything that Spillway knows beyond Consul, see [`load_with`].
+pub fn load(files: &[File]) -> (Config, Vec<Problem>) {
+    load_with(files, Options::default())
+}
+
 /// Reads `files`, already in byte order of their paths. Never stops at the first problem: each is listed, by file
 /// and line, and the configuration is whole only when none is an error.
-pub fn load(files: &[File]) -> (Config, Vec<Problem>) {
-    let sink = Sink::default();
+pub fn load_with(files: &[File], options: Options) -> (Config, Vec<Problem>) {
+    let sink = Sink::new(options.strict_consul);
     let mut order: HashMap<Arc<PathBuf>, usize> = HashMap::new();
     let mut reader = Reader::new(&sink);
     let mut complete = true;

@@ -1,5 +1,6 @@
 //! Whole directories: what they come to, and what is said about a bad one.
 
+mod beyond;
 mod faults;
 mod forms;
 mod kinds;

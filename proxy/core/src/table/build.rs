@@ -124,8 +124,9 @@ impl<'a> Builder<'a> {
             return *made;
         }
         let next = match self.chain.nodes.get(key) {
-            Some(Node::Splitter { legs, load_balancer }) => {
+            Some(Node::Splitter { legs, load_balancer, rules }) => {
                 let split = Split::new(legs.iter().map(|leg| self.leg(leg)).collect::<Vec<_>>());
+                let split = split.with_rules(rules);
                 self.splits.push(split);
                 self.split_hashes.push(HashPolicies::compile(load_balancer.as_ref()));
                 Next::Split(self.splits.len() - 1)

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use super::{BuildSettings, Headers, RequestHead, ServiceTable, build};
 use crate::catalog::{Catalog, Imported, Instance, Peer};
-use crate::chain::{Chain, ChainRoute, ChainTarget, Leg, Node, NodeKey};
+use crate::chain::{
+    Chain, ChainRoute, ChainTarget, Context, Leg, Node, NodeKey, Overrides, SplitRules, compile,
+};
 use crate::endpoint::Endpoints;
 use crate::entry::{
     Destination, HealthStatus, HttpMatch, MeshGatewayMode, Protocol, Route, RouteMatch, Split, Subset,
 };
-use crate::name::{Locus, ServiceName, Sni, TargetId};
+use crate::load::{File, load};
+use crate::name::{Locus, ServiceName, Sni, TargetId, TrustDomain};
 
 /// A name that a test spells out.
 pub(super) fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -41,6 +44,33 @@ impl Headers for NoHeaders {
 
 pub(super) fn get(path: &str) -> RequestHead<'_> {
     RequestHead { method: "GET", path, query: None, headers: &NoHeaders }
+}
+
+/// Headers as pairs of lower-case name and value.
+pub(super) struct Fields<'a>(pub(super) &'a [(&'a str, &'a str)]);
+
+impl Headers for Fields<'_> {
+    fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let found = self.0.iter().find(|(header, _)| *header == name)?;
+        Some(Cow::Borrowed(found.1.as_bytes()))
+    }
+}
+
+/// The table of the service `web` in dc1 by entries in HCL, each a map.
+pub(super) fn table_of(entries: &str, catalog: &Catalog) -> ServiceTable {
+    let text = format!("config_entries {{ bootstrap = [\n{entries}\n] }}");
+    let (config, problems) = load(&[File { path: "e.hcl".into(), bytes: text.into_bytes() }]);
+    assert_eq!(problems, [], "{entries}");
+    let (datacenter, trust_domain): (_, TrustDomain) = (name("dc1"), name("td.consul"));
+    let cx = Context {
+        service: name("web"),
+        datacenter: name("dc1"),
+        trust_domain: trust_domain.clone(),
+        overrides: Overrides::default(),
+    };
+    let chain = compile(&config.entries, &cx).expect("the entries of this test fit together");
+    let settings = BuildSettings::new(&datacenter, &trust_domain, &resolve);
+    build(&chain, catalog, &settings, &mut Endpoints::default())
 }
 
 /// A chain under construction, for the service `web`.
@@ -116,7 +146,8 @@ impl Chains {
             next: NodeKey::Resolver(target_id(target)),
         };
         let key = NodeKey::Splitter(name("web"));
-        let node = Node::Splitter { legs: legs.iter().map(leg).collect(), load_balancer: None };
+        let legs = legs.iter().map(leg).collect();
+        let node = Node::Splitter { legs, load_balancer: None, rules: SplitRules::default() };
         self.0.nodes.insert(key.clone(), node);
         self.0.start = key;
         self

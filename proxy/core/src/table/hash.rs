@@ -1,13 +1,14 @@
-//! What of a request decides its endpoint, where a load balancer goes by hash (`HashPolicies`).
+//! What of a request decides where it goes by hash: its endpoint (`HashPolicies`) or its leg (`Sticky`).
 //!
-//! Kept out: the endpoints; [`crate::pick::Resolver::pick_for`] ranks them by the hash made here.
+//! Kept out: the endpoints, which [`crate::pick::Resolver::pick_for`] ranks by the hash made here, and the legs
+//! (`sticky`).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::RequestHead;
-use crate::Draw;
-use crate::entry::{HashPolicy, LoadBalancer};
+use super::{Request, RequestHead};
+use crate::entry::{CookieConfig, HashPolicy, LoadBalancer, Sticky, StickyField};
 use crate::pick::{hash, mix};
 
 /// The hash policies of a splitter or resolver, in order.
@@ -20,29 +21,22 @@ struct Policy {
     terminal: bool,
 }
 
+/// Where to look.
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
     Header(Box<str>),
     Query(Box<str>),
     Cookie { name: Box<str>, make: Option<Cookie> },
     Address,
+    Identity,
 }
 
 /// How to make a cookie that is missing.
 #[derive(Debug)]
-struct Cookie {
+pub(super) struct Cookie {
     /// None lasts as long as the browser runs.
     life: Option<Duration>,
     path: Box<str>,
-}
-
-/// What ties a request to an endpoint.
-#[derive(Debug, Default, Eq, PartialEq)]
-pub struct Affinity {
-    /// None when the request has nothing that is asked for.
-    pub hash: Option<u64>,
-    /// A `set-cookie` value for the response, so that the next request comes back.
-    pub set_cookie: Option<String>,
 }
 
 impl HashPolicies {
@@ -53,52 +47,91 @@ impl HashPolicies {
         (!policies.is_empty()).then_some(Self(policies))
     }
 
-    /// The hash of a request that came from `source`. `draw` makes the value of a cookie that has to be made.
-    pub fn affinity(&self, head: &RequestHead<'_>, source: Option<IpAddr>, draw: Draw) -> Affinity {
-        let mut affinity = Affinity::default();
-        for Policy { source: from, terminal } in &self.0 {
-            let made = match from {
-                Source::Header(name) => head.headers.value(name).map(|value| hash(&value)),
-                Source::Query(name) => head.query_value(name).map(|value| hash(value.as_bytes())),
-                Source::Address => source.map(|source| hash(source.to_string().as_bytes())),
-                Source::Cookie { name, make } => {
-                    let found = cookie(head, name).or_else(|| {
-                        let value = format!("{:016x}", mix(draw.0));
-                        affinity.set_cookie = Some(make.as_ref()?.line(name, &value));
-                        Some(value)
-                    });
-                    found.map(|value| hash(value.as_bytes()))
-                }
-            };
-            let Some(made) = made else { continue };
-            affinity.hash = Some(affinity.hash.map_or(made, |before| before.rotate_left(1) ^ made));
+    /// The hash of a request, None when it has nothing that is asked for. `set-cookie` values that the response needs,
+    /// so that the next request comes back, are added to `cookies`.
+    pub fn hash(&self, request: &Request<'_>, cookies: &mut Vec<String>) -> Option<u64> {
+        let mut all: Option<u64> = None;
+        for Policy { source, terminal } in &self.0 {
+            let Some(made) = source.hash(request, cookies) else { continue };
+            all = Some(all.map_or(made, |before| before.rotate_left(1) ^ made));
             if *terminal {
                 break;
             }
         }
-        affinity
+        all
     }
 }
 
 impl Policy {
     fn compile(written: &HashPolicy) -> Option<Self> {
-        let name = || written.field_value.as_str();
+        let name = written.field_value.as_str();
         let source = match written.field.as_str() {
             _ if written.source_ip => Source::Address,
-            "header" => Source::Header(name().to_ascii_lowercase().into()),
-            "query_parameter" => Source::Query(name().into()),
-            "cookie" => {
-                let config = written.cookie_config.as_ref();
-                let config = config.filter(|config| config.session || config.ttl.is_some());
-                let make = config.map(|config| Cookie {
-                    life: config.ttl.filter(|_| !config.session),
-                    path: config.path.as_str().into(),
-                });
-                Source::Cookie { name: name().into(), make }
-            }
+            "header" => Source::header(name),
+            "query_parameter" => Source::Query(name.into()),
+            "cookie" => Source::cookie(name, written.cookie_config.as_ref()),
             _ => return None,
         };
         Some(Self { source, terminal: written.terminal })
+    }
+}
+
+impl Source {
+    /// Of a splitter's `Sticky`.
+    pub(super) fn sticky(written: &Sticky) -> Self {
+        let name = written.field_value.as_str();
+        match written.field {
+            StickyField::Header => Self::header(name),
+            StickyField::Cookie => Self::cookie(name, written.cookie_config.as_ref()),
+            StickyField::QueryParameter => Self::Query(name.into()),
+            StickyField::SourceIp => Self::Address,
+            StickyField::CallerIdentity => Self::Identity,
+        }
+    }
+
+    fn header(name: &str) -> Self {
+        Self::Header(name.to_ascii_lowercase().into())
+    }
+
+    fn cookie(name: &str, config: Option<&CookieConfig>) -> Self {
+        let config = config.filter(|config| config.session || config.ttl.is_some());
+        let make = config.map(|config| Cookie {
+            life: config.ttl.filter(|_| !config.session),
+            path: config.path.as_str().into(),
+        });
+        Self::Cookie { name: name.into(), make }
+    }
+
+    /// The hash of what the request has here; an empty value is none. A cookie that is missing is made where the entry
+    /// says how.
+    pub(super) fn hash(&self, request: &Request<'_>, cookies: &mut Vec<String>) -> Option<u64> {
+        let Request { head, caller, draw } = request;
+        match self {
+            Self::Header(name) => head.headers.value(name).and_then(|value| hash_value(&value)),
+            Self::Query(name) => head.query_value(name).and_then(|value| hash_value(value.as_bytes())),
+            Self::Address => caller.address.map(hash_address),
+            Self::Identity => caller.identity.map(|identity| hash(identity.as_bytes())),
+            Self::Cookie { name, make } => found(head, name).or_else(|| {
+                let (make, draw) = (make.as_ref()?, draw.as_ref()?);
+                // One value a request, so that a name that two ask for is one cookie.
+                let value = format!("{:016x}", mix(draw.0));
+                if !cookies.iter().any(|line| is_named(line, name)) {
+                    cookies.push(make.line(name, &value));
+                }
+                Some(hash(value.as_bytes()))
+            }),
+        }
+    }
+}
+
+fn hash_value(value: &[u8]) -> Option<u64> {
+    (!value.is_empty()).then(|| hash(value))
+}
+
+fn hash_address(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => hash(&address.octets()),
+        IpAddr::V6(address) => hash(&address.octets()),
     }
 }
 
@@ -115,23 +148,27 @@ impl Cookie {
     }
 }
 
-/// A cookie's value, quotes aside.
-fn cookie(head: &RequestHead<'_>, name: &str) -> Option<String> {
-    let header = head.headers.value("cookie")?;
+/// Whether a `set-cookie` value is of the cookie `name`.
+fn is_named(line: &str, name: &str) -> bool {
+    line.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))
+}
+
+/// The hash of a cookie's value, quotes aside.
+fn found(head: &RequestHead<'_>, name: &str) -> Option<u64> {
+    let header: Cow<'_, [u8]> = head.headers.value("cookie")?;
     // Cookies stand in one header, or in HTTP/2 in several, which are then joined by commas or semicolons.
     let mut pairs = header.split(|byte| matches!(byte, b';' | b',')).map(<[u8]>::trim_ascii);
     let value = pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-    Some(String::from_utf8_lossy(value).trim_matches('"').to_owned())
+    hash_value(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
     use std::slice::from_ref;
 
     use super::*;
-    use crate::entry::CookieConfig;
-    use crate::table::Headers;
+    use crate::Draw;
+    use crate::table::{Caller, Headers};
 
     struct One(&'static str, &'static str);
 
@@ -143,6 +180,12 @@ mod tests {
 
     fn policy(field: &str, value: &str) -> HashPolicy {
         HashPolicy { field: field.to_owned(), field_value: value.to_owned(), ..HashPolicy::default() }
+    }
+
+    #[derive(Debug, Default, Eq, PartialEq)]
+    struct Affinity {
+        hash: Option<u64>,
+        cookies: Vec<String>,
     }
 
     fn affinity(
@@ -158,7 +201,10 @@ mod tests {
         };
         let head = RequestHead { method: "GET", path: "/", query, headers: &headers };
         let compiled = HashPolicies::compile(Some(&written)).expect("something to hash");
-        compiled.affinity(&head, source.and_then(|source| source.parse().ok()), Draw(1))
+        let caller = Caller { address: source.and_then(|source| source.parse().ok()), identity: None };
+        let mut cookies = Vec::new();
+        let hash = compiled.hash(&Request { head, caller, draw: Some(Draw(1)) }, &mut cookies);
+        Affinity { hash, cookies }
     }
 
     #[test]
@@ -168,14 +214,17 @@ mod tests {
         assert_eq!(header("a"), header("a"));
         assert_ne!(header("a"), header("b"));
         assert_eq!(affinity(&[policy("header", "x-user")], None, none(), None).hash, None);
+        assert_eq!(header(""), None, "whoever has nothing to say is not one user");
         let query = |query| affinity(&[policy("query_parameter", "u")], Some(query), none(), None).hash;
         assert_eq!(query("u=1&x=2"), query("x=3&u=1"));
-        assert_eq!(query("v=1"), None);
+        assert_eq!((query("v=1"), query("u="), query("u")), (None, None, None));
         let cookie = |value| affinity(&[policy("cookie", "u")], None, One("cookie", value), None).hash;
         assert_eq!(cookie("a=1; u=7"), cookie("u=\"7\""));
-        assert_eq!(cookie("uu=7"), None);
+        assert_eq!((cookie("uu=7"), cookie("u=\"\"")), (None, None));
         let by_address = HashPolicy { source_ip: true, ..HashPolicy::default() };
-        assert!(affinity(from_ref(&by_address), None, none(), Some("10.0.0.1")).hash.is_some());
+        let source = |address| affinity(from_ref(&by_address), None, none(), Some(address)).hash;
+        assert!(source("10.0.0.1").is_some() && source("10.0.0.1") == source("::ffff:10.0.0.1"));
+        assert_ne!(source("10.0.0.1"), source("10.0.0.2"));
         assert_eq!(affinity(&[by_address], None, none(), None).hash, None);
     }
 
@@ -196,13 +245,13 @@ mod tests {
         let lasting =
             CookieConfig { ttl: Some(Duration::from_secs(60)), path: "/a".to_owned(), session: false };
         let made = affinity(&[with(lasting)], None, One("", ""), None);
-        let line = made.set_cookie.expect("a cookie");
+        let [line] = &made.cookies[..] else { panic!("{:?}", made.cookies) };
         let value = line.split('"').nth(1).expect("a quoted value").to_owned();
-        assert_eq!(line, format!("u=\"{value}\"; Max-Age=60; Path=/a; HttpOnly"));
+        assert_eq!(*line, format!("u=\"{value}\"; Max-Age=60; Path=/a; HttpOnly"));
         assert_eq!(made.hash, Some(hash(value.as_bytes())), "the next request finds the same endpoint");
         let session = CookieConfig { session: true, ..CookieConfig::default() };
-        let made = affinity(&[with(session)], None, One("", ""), None);
-        assert!(made.set_cookie.is_some_and(|line| !line.contains("Max-Age")));
+        let made = affinity(&[with(session.clone()), with(session)], None, One("", ""), None);
+        assert!(made.cookies.len() == 1 && !made.cookies[0].contains("Max-Age"), "{:?}", made.cookies);
         let nothing = affinity(&[with(CookieConfig::default())], None, One("", ""), None);
         assert_eq!(nothing, Affinity::default());
     }

@@ -5,19 +5,22 @@
 //! endpoint ([`crate::pick`]), and everything that waits, reads or writes.
 
 mod build;
+mod detour;
 pub mod filter;
 mod hash;
 mod index;
 pub mod matcher;
 mod route;
 mod split;
+mod sticky;
 mod target;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use build::{build, peer_upstream};
-pub use hash::{Affinity, HashPolicies};
+pub use hash::HashPolicies;
 pub use matcher::Matcher;
 pub use route::{DEFAULT_IDLE_TIMEOUT, HeaderEdits, LegHeaders, RetryPolicy, Rewrite, RouteAction};
 pub use split::{Leg, Split};
@@ -68,6 +71,27 @@ impl<'a> RequestHead<'a> {
     }
 }
 
+/// Who sent a request, as far as it matters to where it goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Caller<'a> {
+    /// The other end of its connection; none over a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Its SPIFFE id.
+    pub identity: Option<&'a str>,
+}
+
+/// A request as a table decides on it.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// What it asks for.
+    pub head: RequestHead<'a>,
+    /// Who asks.
+    pub caller: Caller<'a>,
+    /// Where the first request of a splitter begins ([`Split::next`]), and the value of a cookie that has to be made.
+    /// None makes no cookie.
+    pub draw: Option<Draw>,
+}
+
 /// A compiled chain. One per upstream (its overrides included), and one per exported service on a gateway.
 #[derive(Debug)]
 pub struct ServiceTable {
@@ -115,13 +139,19 @@ pub struct Decision<'a> {
     pub route: &'a RouteAction,
     /// Index into the splitter's legs; None when no splitter was passed.
     pub leg_index: Option<usize>,
+    /// Whether the leg is the one that something in the request sticks to, and not the one whose turn it was.
+    pub sticky: bool,
     /// The leg's changes to headers.
     pub leg_headers: Option<&'a LegHeaders>,
     /// Where it goes.
     pub resolver: &'a Arc<Resolver>,
-    /// What of the request decides its endpoint: [`HashPolicies::affinity`], then [`Resolver::pick_for`]. None, as a
-    /// rule, is nothing.
+    /// What of the request decides its endpoint. None, as a rule, is nothing.
     pub hash: Option<&'a HashPolicies>,
+    /// What came of that, for [`Resolver::pick_for`].
+    pub endpoint_hash: Option<u64>,
+    /// `set-cookie` values for the response, of cookies that had to be made.
+    pub set_cookies: Vec<String>,
+    split: Option<usize>,
 }
 
 impl ServiceTable {
@@ -149,27 +179,41 @@ impl ServiceTable {
         self
     }
 
-    /// Where a request goes: the first route that matches it, then the leg whose turn it is.
-    ///
-    /// `draw` matters to the first request of a splitter only, see [`Split::next`].
+    /// Where a request goes that nobody is known to have sent: see [`Self::decide_for`].
     pub fn decide(&self, head: &RequestHead<'_>, draw: Draw) -> Decision<'_> {
-        self.decision(self.routes.first_match(head), |split| split.next(draw))
+        self.decide_for(&Request { head: *head, caller: Caller::default(), draw: Some(draw) })
     }
 
-    /// What [`Self::decide`] would say if `point` of 10,000 were next in each splitter. Counts nothing: for
-    /// `explain`.
+    /// Where a request goes: the first route that matches it, then the leg that it sticks to, or whose turn it is.
+    pub fn decide_for(&self, request: &Request<'_>) -> Decision<'_> {
+        let draw = request.draw.unwrap_or(Draw(0));
+        self.decision(self.routes.first_match(&request.head), Some(request), |split| split.next(draw))
+    }
+
+    /// See [`Self::peek_for`].
     pub fn peek(&self, head: &RequestHead<'_>, point: u32) -> Decision<'_> {
-        self.decision(self.routes.first_match(head), |split| split.at(point))
+        self.peek_for(&Request { head: *head, caller: Caller::default(), draw: None }, point)
+    }
+
+    /// What [`Self::decide_for`] would say if `point` of 10,000 were next in each splitter. Counts nothing: for
+    /// `explain`.
+    pub fn peek_for(&self, request: &Request<'_>, point: u32) -> Decision<'_> {
+        self.decision(self.routes.first_match(&request.head), Some(request), |split| split.at(point))
     }
 
     /// Where a connection of opaque bytes goes. Such a chain has neither routes nor splits.
     pub fn decide_connection(&self, draw: Draw) -> Decision<'_> {
-        self.decision(self.routes.all().len().checked_sub(1), |split| split.next(draw))
+        self.decision(self.routes.all().len().checked_sub(1), None, |split| split.next(draw))
     }
 
     /// The routes in order, for `explain` and the admin API.
     pub fn routes(&self) -> &[Route] {
         self.routes.all()
+    }
+
+    /// All splitters that a request may come to.
+    pub fn splits(&self) -> &[Split] {
+        &self.splits
     }
 
     /// The splitter that a route (None: the start of the chain) leads to, unless it leads straight to a resolver.
@@ -180,31 +224,37 @@ impl ServiceTable {
         }
     }
 
-    fn decision(&self, route_index: Option<usize>, leg: impl FnOnce(&Split) -> usize) -> Decision<'_> {
+    fn decision(
+        &self,
+        route_index: Option<usize>,
+        request: Option<&Request<'_>>,
+        turn: impl FnOnce(&Split) -> usize,
+    ) -> Decision<'_> {
         let route = route_index.map(|index| &self.routes()[index]);
         let action = route.map_or(&self.unrouted, |route| &route.action);
-        match route.map_or(self.start, |route| route.next) {
-            Next::Resolver(index) => Decision {
-                route_index,
-                route: action,
-                leg_index: None,
-                leg_headers: None,
-                resolver: &self.resolvers[index],
-                hash: self.resolver_hashes.get(index).and_then(Option::as_ref),
-            },
+        let mut set_cookies = Vec::new();
+        let next = route.map_or(self.start, |route| route.next);
+        let (split, leg, resolver, hash) = match next {
+            Next::Resolver(index) => (None, None, &self.resolvers[index], self.resolver_hashes.get(index)),
             Next::Split(index) => {
                 let split = &self.splits[index];
-                let leg_index = leg(split);
-                let leg = &split.legs()[leg_index];
-                Decision {
-                    route_index,
-                    route: action,
-                    leg_index: Some(leg_index),
-                    leg_headers: Some(&leg.headers),
-                    resolver: &leg.resolver,
-                    hash: self.split_hashes.get(index).and_then(Option::as_ref),
-                }
+                let chosen = split.leg(request, &mut set_cookies, turn);
+                let leg = &split.legs()[chosen.leg];
+                (Some(index), Some((chosen, leg)), &leg.resolver, self.split_hashes.get(index))
             }
+        };
+        let hash = hash.and_then(Option::as_ref);
+        Decision {
+            route_index,
+            route: action,
+            leg_index: leg.map(|(chosen, _)| chosen.leg),
+            sticky: leg.is_some_and(|(chosen, _)| chosen.sticky),
+            leg_headers: leg.map(|(_, leg)| &leg.headers),
+            resolver,
+            hash,
+            endpoint_hash: hash.zip(request).and_then(|(hash, request)| hash.hash(request, &mut set_cookies)),
+            set_cookies,
+            split,
         }
     }
 }

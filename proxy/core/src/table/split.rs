@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::LegHeaders;
+use super::sticky::{Choices, Chosen};
+use super::{LegHeaders, Request};
 use crate::Draw;
-use crate::chain::WHOLE;
+use crate::chain::{Scope, SplitRules, WHOLE};
+use crate::entry::EmptyLeg;
 use crate::pick::Resolver;
 
 /// A step of 6,181 visits all 10,000 points, for they have no common factor, and spreads any run of them evenly:
@@ -29,6 +31,11 @@ pub struct Split {
     /// Picks so far, plus where they began. `Relaxed`: every pick gets a number of its own, which is all that
     /// counts.
     count: AtomicU64,
+    /// The same for requests whose leg had no endpoint.
+    detours: AtomicU64,
+    sticky: Option<Choices>,
+    /// Where a rule for empty legs is in force, each before those inside it.
+    scopes: Box<[Scope]>,
 }
 
 /// One weighted branch.
@@ -59,7 +66,78 @@ impl Split {
             last.points += WHOLE - last.up_to;
             last.up_to = WHOLE;
         }
-        Self { legs, count: AtomicU64::new(NOT_STARTED) }
+        let (count, detours) = (AtomicU64::new(NOT_STARTED), AtomicU64::new(0));
+        Self { legs, count, detours, sticky: None, scopes: Box::default() }
+    }
+
+    /// The same with what the splitter says beyond Consul about its legs.
+    #[must_use]
+    pub fn with_rules(mut self, rules: &SplitRules) -> Self {
+        self.sticky = Choices::compile(&rules.choices);
+        self.scopes = rules.scopes.as_slice().into();
+        self
+    }
+
+    /// The leg of a request: the one that something in it sticks to, else the one whose `turn` it is.
+    pub(super) fn leg(
+        &self,
+        request: Option<&Request<'_>>,
+        cookies: &mut Vec<String>,
+        turn: impl FnOnce(&Self) -> usize,
+    ) -> Chosen {
+        let (Some(sticky), Some(request)) = (&self.sticky, request) else {
+            return Chosen { leg: turn(self), sticky: false };
+        };
+        let mut taken = None;
+        let take = || Some(*taken.insert(turn(self)));
+        let chosen = sticky.choose(self.legs.len(), request, cookies, take, |_| true);
+        // Some leg has a weight, so there is always one that wins.
+        chosen.unwrap_or(Chosen { leg: taken.unwrap_or_default(), sticky: false })
+    }
+
+    /// The leg of a request whose leg `from` has no endpoint, among those that are `open`: by the innermost rule that
+    /// leads to one. None where a rule says that it fails, as it does without any.
+    pub(super) fn instead(
+        &self,
+        from: usize,
+        request: &Request<'_>,
+        cookies: &mut Vec<String>,
+        open: impl Fn(usize) -> bool,
+    ) -> Option<Chosen> {
+        let scopes = self.scopes.iter().rev().filter(|scope| scope.legs.contains(&from));
+        let mut ruling = scopes.take_while(|scope| scope.rule != EmptyLeg::Fail);
+        ruling.find_map(|Scope { legs, rule }| {
+            let inside = |leg: usize| legs.contains(&leg) && self.legs[leg].points > 0 && open(leg);
+            match (rule, &self.sticky) {
+                (EmptyLeg::Fail, _) => None,
+                (EmptyLeg::Next, _) => {
+                    let leg = (from + 1..legs.end).chain(legs.start..from).find(|leg| inside(*leg))?;
+                    Some(Chosen { leg, sticky: false })
+                }
+                (EmptyLeg::Renormalise, None) => {
+                    Some(Chosen { leg: self.next_among(inside)?, sticky: false })
+                }
+                (EmptyLeg::Renormalise, Some(sticky)) => {
+                    sticky.choose(self.legs.len(), request, cookies, || self.next_among(inside), inside)
+                }
+            }
+        })
+    }
+
+    /// The next in turn among some legs, each as often as its weight makes it.
+    fn next_among(&self, open: impl Fn(usize) -> bool) -> Option<usize> {
+        let legs = || self.legs.iter().enumerate().filter(|(index, _)| open(*index));
+        let sum: u64 = legs().map(|(_, leg)| u64::from(leg.points)).sum();
+        let whole = u64::from(WHOLE);
+        let turn = self.detours.fetch_add(1, Relaxed) % whole * STRIDE % whole;
+        let mut left = turn * sum / whole;
+        legs().find_map(|(index, leg)| match left.checked_sub(leg.points.into()) {
+            None => Some(index),
+            Some(rest) => {
+                left = rest;
+                None
+            }
+        })
     }
 
     /// The leg of the next request, by index. `draw` says where the first begins, so that tables which are

@@ -68,7 +68,8 @@ impl Serve for Front {
             let stream = Stream::plain(socket).expect("a worker's runtime watches sockets");
             let conn = Conn::new(stream, &worker.buffers);
             let vouched = self.xfcc.map(|element| Vouched::of(element, false));
-            let facts = Facts { slot: ServiceSlot(0), role: self.role, vouched };
+            let facts =
+                Facts { slot: ServiceSlot(0), role: self.role, vouched, address: None, identity: None };
             serve_http(worker, conn, facts, self.protocol).await;
         })
     }

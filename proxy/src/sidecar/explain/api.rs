@@ -1,13 +1,12 @@
 //! `GET /explain?service=S&path=P&method=M&header=K:V` of a sidecar's admin API: what `spillway explain` says, of the
 //! tables in force and with every endpoint as healthy as this process finds it.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use hyper::{Method, StatusCode};
-use spillway_core::name::{PeerName, ServiceName};
+use spillway_core::name::ServiceName;
 
 use super::{Asked, Asking};
 use crate::admin::{PlaneAnswer, PlaneApi, PlaneRequest};
@@ -72,8 +71,7 @@ impl ExplainApi {
     }
 
     fn read(&self, query: &str) -> Result<Asking, String> {
-        let (mut service, mut peer, mut source): (Option<ServiceName>, Option<PeerName>, Option<IpAddr>) =
-            (None, None, None);
+        let (mut service, mut peer, mut source, mut identity) = (None, None, None, None);
         let (mut method, mut path, mut headers) = ("GET".to_owned(), "/".to_owned(), Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -82,6 +80,7 @@ impl ExplainApi {
             match name {
                 "service" => service = Some(value.parse().map_err(|error| wrong(&error))?),
                 "peer" => peer = Some(value.parse().map_err(|error| wrong(&error))?),
+                "identity" => identity = Some(value.parse().map_err(|error| wrong(&error))?),
                 "source" => source = Some(value.parse().map_err(|error| wrong(&error))?),
                 "method" => method = value,
                 "path" => path = value,
@@ -91,12 +90,12 @@ impl ExplainApi {
                 }
                 other => {
                     return Err(format!(
-                        "unknown parameter {other:?}: there are service, peer, path, method, header, source"
+                        "unknown parameter {other:?}: there are service, peer, path, method, header, source, identity"
                     ));
                 }
             }
         }
-        let service = service.ok_or("which service? /explain?service=NAME&path=/")?;
+        let service: ServiceName = service.ok_or("which service? /explain?service=NAME&path=/")?;
         let request = Asked::new(&method, &path, &headers, service.as_str());
         let request = request.map_err(|error| format!("the request is malformed: {error}"))?;
         Ok(Asking {
@@ -105,6 +104,7 @@ impl ExplainApi {
             sidecar_for: Some(self.sidecar_for.clone()),
             datacenter: None,
             source,
+            identity,
             request,
             config_dir: self.config_dir.clone(),
         })

@@ -1,5 +1,6 @@
 //! The rules of the chain, one test a rule; quirks of Consul's that are followed are tested as such.
 
+mod beyond;
 mod cache;
 mod checks;
 mod depth;

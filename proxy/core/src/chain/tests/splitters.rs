@@ -11,7 +11,7 @@ fn check(entries: &Entries, expected: &[&str]) {
 
 fn splitter<'a>(chain: &'a Chain, service: &str) -> (&'a [Leg], Option<&'a LoadBalancer>) {
     match chain.nodes.get(&NodeKey::Splitter(name(service))) {
-        Some(Node::Splitter { legs, load_balancer }) => (legs, load_balancer.as_ref()),
+        Some(Node::Splitter { legs, load_balancer, .. }) => (legs, load_balancer.as_ref()),
         other => panic!("{other:?} is no splitter of {service}"),
     }
 }

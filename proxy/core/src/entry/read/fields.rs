@@ -58,6 +58,15 @@ impl<'a> Fields<'a> {
         self.item.weak = true;
     }
 
+    /// A field that Consul does not know: refused where only Consul's are wanted.
+    pub(crate) fn beyond(&mut self, name: &'static str) -> Option<Item<'a>> {
+        let item = self.take(name)?;
+        if item.sink.strict_consul && !item.is_empty() {
+            item.error("Consul does not know this field (--strict-consul)");
+        }
+        Some(item)
+    }
+
     /// Whether the field is there and holds something, without taking it.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.left.iter().any(|field| same(&field.key.name, name) && !field.node.value.is_empty())

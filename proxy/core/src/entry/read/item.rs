@@ -17,6 +17,8 @@ use crate::syntax::{Key, Node, Number, Value, nearest};
 /// Where problems are put while a directory is read.
 #[derive(Default)]
 pub(crate) struct Sink {
+    /// Whether fields that Consul does not know are errors.
+    pub(super) strict_consul: bool,
     problems: RefCell<Vec<Problem>>,
     /// How many more there were, and the worst of them.
     left_out: Cell<Option<(usize, Severity)>>,
@@ -25,6 +27,11 @@ pub(crate) struct Sink {
 impl Sink {
     /// No operator reads more, and a hostile file could hold a million.
     const MOST: usize = 1_000;
+
+    /// For a directory that Consul is to understand, too, or for one of ours.
+    pub(crate) fn new(strict_consul: bool) -> Self {
+        Self { strict_consul, ..Self::default() }
+    }
 
     pub(crate) fn push(&self, problem: Problem) {
         let mut problems = self.problems.borrow_mut();

@@ -77,7 +77,7 @@ fn instance(
     let shown = name.as_ref().map(ToString::to_string).unwrap_or_default();
     let place = fields.place().clone();
     let id = fields.string("id").unwrap_or_default();
-    let datacenter = fields.name("datacenter");
+    let datacenter = fields.beyond("datacenter").and_then(|item| item.name());
     let address = fields.take("address").and_then(|item| address(&item));
     let port = fields.integer("port", 0..=u16::MAX).unwrap_or_default();
     let socket_path = fields.take("socket_path").and_then(|item| item.path());

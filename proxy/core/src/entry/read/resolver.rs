@@ -4,6 +4,7 @@ mod load_balancer;
 
 use std::collections::BTreeMap;
 
+pub(super) use self::load_balancer::cookie_config;
 use super::Head;
 use super::common::{enterprise, enterprise_only, failover_policy, meta, no_locality};
 use super::fields::Fields;

@@ -50,8 +50,8 @@ fn destination(mut map: Fields<'_>, owner: &str, rewritable: bool) -> Destinatio
         service_subset: map.name("ServiceSubset"),
         namespace: map.string("Namespace"),
         partition: map.string("Partition"),
-        peer: map.name("Peer"),
-        datacenter: map.name("Datacenter"),
+        peer: map.beyond("Peer").and_then(|item| item.name()),
+        datacenter: map.beyond("Datacenter").and_then(|item| item.name()),
         prefix_rewrite: map.take("PrefixRewrite").and_then(|item| {
             let rewrite = item.string()?;
             if !rewritable {

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use super::Head;
 use super::common::{header_modifiers, meta};
 use super::fields::Fields;
+use super::item::Item;
+use super::resolver::cookie_config;
 use super::router::elsewhere;
-use crate::entry::{ServiceSplitter, Split};
+use crate::entry::{EmptyLeg, ServiceSplitter, Split, Sticky, StickyField};
 use crate::name::ServiceName;
 use crate::problem::Problem;
 
@@ -38,9 +40,45 @@ pub(super) fn read(head: &Head<'_>, mut fields: Fields<'_>) -> Option<ServiceSpl
         let at = item.as_ref().map_or(&head.place, |item| item.place());
         sink.push(Problem::error(at, "Splits", message));
     }
+    let sticky = fields.beyond("Sticky").map(|item| item.list()).unwrap_or_default();
+    let sticky = sticky.iter().filter_map(Item::fields).filter_map(self::sticky).collect();
+    let empty_leg = fields.beyond("EmptyLeg").and_then(|item| {
+        let word = item.word(&EmptyLeg::ALL.map(EmptyLeg::as_str))?;
+        EmptyLeg::ALL.into_iter().find(|rule| rule.as_str() == word)
+    });
     let meta = meta(&mut fields);
     fields.finish();
-    Some(ServiceSplitter { place: head.place.clone(), name: name?, splits, meta })
+    Some(ServiceSplitter { place: head.place.clone(), name: name?, splits, sticky, empty_leg, meta })
+}
+
+/// One of `Sticky`, in the shape of `LoadBalancer.HashPolicies` and with its messages.
+fn sticky(mut map: Fields<'_>) -> Option<Sticky> {
+    let item = map.take("Field").filter(|item| !item.is_empty());
+    if item.is_none() {
+        let known = StickyField::ALL.map(StickyField::as_str).join(", ");
+        map.item.error(format!("Field is required: one of {known}"));
+    }
+    let word = item.and_then(|item| item.word(&StickyField::ALL.map(StickyField::as_str)));
+    let field = StickyField::ALL.into_iter().find(|field| word == Some(field.as_str()));
+    let field_value = map.string("FieldValue").unwrap_or_default();
+    let cookie_config = cookie_config(&mut map);
+    if let Some(field) = field {
+        let word = field.as_str();
+        if field.is_named() && field_value.is_empty() {
+            map.item.error(format!("Field {word:?} was specified without a FieldValue"));
+        }
+        if !field.is_named() && !field_value.is_empty() {
+            map.item.error(format!("A FieldValue cannot be specified for Field {word:?}"));
+        }
+        if cookie_config.is_some() && field != StickyField::Cookie {
+            map.item.error(format!("cookie_config provided for {word:?}"));
+        }
+    }
+    if cookie_config.as_ref().is_some_and(|config| config.session && config.ttl.is_some()) {
+        map.item.error("a session cookie cannot have an associated TTL");
+    }
+    map.finish();
+    Some(Sticky { field: field?, field_value, cookie_config })
 }
 
 fn fault(splits: &[Split]) -> Option<String> {
@@ -68,8 +106,8 @@ fn split(mut map: Fields<'_>) -> Split {
         service_subset: map.name("ServiceSubset"),
         namespace: map.string("Namespace"),
         partition: map.string("Partition"),
-        peer: map.name("Peer"),
-        datacenter: map.name("Datacenter"),
+        peer: map.beyond("Peer").and_then(|item| item.name()),
+        datacenter: map.beyond("Datacenter").and_then(|item| item.name()),
         request_headers: header_modifiers(&mut map, "RequestHeaders"),
         response_headers: header_modifiers(&mut map, "ResponseHeaders"),
     };

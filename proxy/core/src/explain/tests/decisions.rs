@@ -1,6 +1,7 @@
 //! Routes, legs, targets and endpoints, each with the reason it lost.
 
 use super::{Get, World, get, world};
+use crate::explain::draw;
 
 const WEB: &str = r#"
 config_entries { bootstrap = [
@@ -125,13 +126,35 @@ services = [
         assert_eq!(said.outcomes[0].load_balancer.value, "maglev");
         let hash = said.outcomes[0].hash.as_ref().expect("a hash policy");
         let decision = table.decide(&request.head(), crate::Draw(user));
-        let affinity =
-            decision.hash.expect("a hash policy").affinity(&request.head(), None, crate::Draw(user));
         let tried = crate::pick::Tried::default();
-        let pick = decision.resolver.pick_for(affinity.hash, &tried, crate::Draw(user), crate::Tick(0));
+        let pick =
+            decision.resolver.pick_for(decision.endpoint_hash, &tried, crate::Draw(user), crate::Tick(0));
         let picked = pick.expect("an endpoint").endpoint.address.to_string();
         assert_eq!(hash.endpoint.as_deref(), Some(picked.as_str()));
     }
     let unhashed = world.explain_table(&chain, &table, &get("/"));
     assert_eq!(unhashed.outcomes[0].hash.as_ref().and_then(|it| it.value.as_deref()), None);
+}
+
+#[test]
+fn a_sticky_request_is_shown_on_its_own_leg_alone() {
+    let entry = r#"
+config_entries { bootstrap = [
+  { Kind = "proxy-defaults" Name = "global" Config { protocol = "http" } },
+  { Kind = "service-splitter" Name = "web" Sticky { Field = "header" FieldValue = "x-user" }
+    Splits = [{ Weight = 50 }, { Weight = 50 Service = "canary" }] },
+] }
+"#;
+    let world = world(&[("web.hcl", entry)]);
+    let (chain, table) = world.table("web");
+    for user in 0..20 {
+        let request = Get { headers: vec![("x-user", user.to_string())], ..get("/") };
+        let said = world.explain_table(&chain, &table, &request);
+        let taken = table.decide(&request.head(), crate::Draw(user)).leg_index;
+        assert_eq!(said.split.as_ref().map(|it| it.chosen), Some("sticky"));
+        assert_eq!(said.outcomes.iter().map(|it| it.leg).collect::<Vec<_>>(), [taken]);
+        assert!(draw(&said).contains("<- this request"), "{}", draw(&said));
+    }
+    let by_turns = world.explain_table(&chain, &table, &get("/"));
+    assert_eq!((by_turns.split.map(|it| it.chosen), by_turns.outcomes.len()), (Some("by turns"), 2));
 }

@@ -16,7 +16,7 @@ use crate::entry::Kind;
 use crate::load::{Config, File, Locator, load};
 use crate::name::{ServiceName, TrustDomain};
 use crate::pick::Target;
-use crate::table::{BuildSettings, Decision, Headers, RequestHead, ServiceTable, build};
+use crate::table::{BuildSettings, Caller, Decision, Headers, RequestHead, ServiceTable, build};
 
 /// A configuration, read.
 struct World {
@@ -140,7 +140,7 @@ impl World {
                 head: request.head(),
                 shown: &shown,
                 idempotent: request.method == "GET",
-                source: None,
+                caller: Caller::default(),
                 depart: &depart,
             }),
             now: Tick(0),

@@ -184,7 +184,7 @@ fn placeless(name: &str, text: &str) -> EntrySet {
     let (config, problems) = read(&[(name, text)]);
     let errors: Vec<_> = problems.iter().filter(|it| !it.contains(": warning: ")).collect();
     assert!(errors.is_empty(), "{errors:?}\n{text}");
-    let mut set = std::sync::Arc::unwrap_or_clone(config.entries);
+    let mut set = Arc::unwrap_or_clone(config.entries);
     macro_rules! clear {
         ($($entries:expr),*) => {$(
             for entry in $entries {

@@ -58,20 +58,23 @@ fn incompatible(config: &str, policy: &str) -> String {
     )
 }
 
+/// How to make a cookie, of a hash policy or of a splitter's `Sticky`.
+pub(in crate::entry::read) fn cookie_config(map: &mut Fields<'_>) -> Option<CookieConfig> {
+    let mut map = map.map("CookieConfig")?;
+    let config = CookieConfig {
+        session: map.flag("Session"),
+        ttl: map.timeout("TTL").filter(|ttl| !ttl.is_zero()),
+        path: map.string("Path").unwrap_or_default(),
+    };
+    map.finish();
+    Some(config)
+}
+
 fn hash_policy(mut map: Fields<'_>, i: usize) -> HashPolicy {
-    let cookie_config = map.map("CookieConfig").map(|mut map| {
-        let config = CookieConfig {
-            session: map.flag("Session"),
-            ttl: map.timeout("TTL").filter(|ttl| !ttl.is_zero()),
-            path: map.string("Path").unwrap_or_default(),
-        };
-        map.finish();
-        config
-    });
     let read = HashPolicy {
         field: map.string("Field").unwrap_or_default(),
         field_value: map.string("FieldValue").unwrap_or_default(),
-        cookie_config,
+        cookie_config: cookie_config(&mut map),
         source_ip: map.flag("SourceIP"),
         terminal: map.flag("Terminal"),
     };
