@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use spillway_core::Draw;
 
-use cases::{Codec, INSTANCES, ROUTES, Service};
+use cases::routes::{Hit, Kind, Question, Routed};
+use cases::{Codec, INSTANCES, POLICIES, Service};
 
 /// How often a case runs under callgrind, once it is warm.
 const TIMES: u64 = 1_000;
@@ -28,58 +29,70 @@ type Run = Box<dyn FnMut(u64)>;
 /// A case before that.
 struct Case {
     name: String,
-    set_up: fn(usize) -> Run,
-    size: usize,
+    set_up: Box<dyn Fn() -> Run>,
+}
+
+impl Case {
+    fn new(name: impl Into<String>, set_up: impl Fn() -> Run + 'static) -> Self {
+        Self { name: name.into(), set_up: Box::new(set_up) }
+    }
 }
 
 fn cases() -> Vec<Case> {
-    let case = |name: &str, set_up, size| Case { name: name.to_owned(), set_up, size };
     let mut cases = Vec::new();
-    cases.extend(ROUTES.map(|routes| case(&format!("route_and_leg/{routes}"), route_and_leg, routes)));
-    cases.push(case("leg", leg, 1));
-    cases.extend(INSTANCES.map(|instances| case(&format!("endpoint/{instances}"), endpoint, instances)));
-    cases.push(case("whole_decision", whole_decision, 10));
-    cases.push(case("request_head", request_head, 1));
-    cases.push(case("response_head", response_head, 1));
+    for question in Question::all() {
+        cases.push(Case::new(format!("routes/{question}"), move || decide(question)));
+    }
+    cases.push(Case::new("leg", leg));
+    cases.extend(
+        INSTANCES
+            .map(|instances| Case::new(format!("endpoint/{instances}"), move || endpoint(instances, ""))),
+    );
+    cases.extend(
+        POLICIES.map(|policy| Case::new(format!("endpoint/{policy}/10"), move || endpoint(10, policy))),
+    );
+    cases.push(Case::new("whole_decision", whole_decision));
+    cases.push(Case::new("request_head", request_head));
+    cases.push(Case::new("response_head", response_head));
     cases
 }
 
-fn route_and_leg(routes: usize) -> Run {
-    let service = Service::new(routes, 1);
+fn decide(question: Question) -> Run {
+    let routed = Routed::new(question);
     Box::new(move |draw| {
-        black_box(service.decide(draw));
+        black_box(routed.decide(draw));
     })
 }
 
-fn leg(_: usize) -> Run {
-    let service = Service::new(1, 1);
+fn leg() -> Run {
+    let service = Service::new(1, "");
     Box::new(move |draw| {
         black_box(service.split().next(Draw(draw)));
     })
 }
 
-fn endpoint(instances: usize) -> Run {
-    let resolver = Arc::clone(Service::new(1, instances).decide(0));
+fn endpoint(instances: usize, policy: &str) -> Run {
+    let resolver = Arc::clone(Service::new(instances, policy).resolver());
     Box::new(move |draw| {
         black_box(cases::pick(&resolver, draw));
     })
 }
 
-fn whole_decision(instances: usize) -> Run {
-    let service = Service::new(100, instances);
+fn whole_decision() -> Run {
+    let routed = Routed::new(Question { kind: Kind::Prefix, hit: Hit::Last, rules: 100 });
     Box::new(move |draw| {
-        black_box(service.decide_whole(draw));
+        black_box(routed.decide_whole(draw));
     })
 }
 
-fn request_head(_: usize) -> Run {
+fn request_head() -> Run {
     let mut codec = Codec::default();
     Box::new(move |_| {
         black_box(codec.pass_request());
     })
 }
 
-fn response_head(_: usize) -> Run {
+fn response_head() -> Run {
     let mut codec = Codec::default();
     Box::new(move |_| {
         black_box(codec.pass_response());
@@ -97,7 +110,7 @@ fn measured(run: &mut Run) {
 fn main() -> ExitCode {
     if let Ok(name) = env::var(CASE) {
         for case in cases().into_iter().filter(|case| case.name == name) {
-            let mut run = (case.set_up)(case.size);
+            let mut run = (case.set_up)();
             // Warm: buffers have grown.
             run(0);
             measured(&mut run);
@@ -118,9 +131,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints what each case costs, and that over what the one before it that ends in `/10` did: the curve.
 fn count_all(wanted: &str) -> io::Result<()> {
+    let mut ten = None;
     for Case { name, .. } in cases().iter().filter(|case| case.name.contains(wanted)) {
-        println!("{name:<24} {:>8.1} instructions", count(name)? as f64 / TIMES as f64);
+        let count = count(name)? as f64 / TIMES as f64;
+        let (family, size) = name.rsplit_once('/').unwrap_or((name, ""));
+        if size == "10" {
+            ten = Some((family.to_owned(), count));
+        }
+        match ten.as_ref().filter(|(other, _)| *other == family) {
+            Some((_, ten)) => println!("{name:<32} {count:>8.1} instructions {:>6.2}", count / ten),
+            None => println!("{name:<32} {count:>8.1} instructions"),
+        }
     }
     Ok(())
 }

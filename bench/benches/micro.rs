@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use divan::{AllocProfiler, Bencher};
 use spillway_core::Draw;
 
-use cases::{Codec, INSTANCES, ROUTES, Service};
+use cases::routes::{Hit, Kind, Question, Routed};
+use cases::{Codec, INSTANCES, POLICIES, Service};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -31,17 +32,24 @@ impl Draws {
     }
 }
 
-/// The last of the rules, and a leg.
-#[divan::bench(args = ROUTES)]
-fn route_and_leg(bencher: Bencher, routes: usize) {
-    let (service, draws) = (Service::new(routes, 1), Draws::default());
-    bencher.bench(|| service.decide(draws.next()));
+/// Route and leg, whatever tells the rules apart and whichever of them matches.
+#[divan::bench(args = Question::all(), sample_count = 20, max_time = 0.1)]
+fn routes(bencher: Bencher, question: &Question) {
+    let (routed, draws) = (Routed::new(*question), Draws::default());
+    bencher.bench(|| routed.decide(draws.next()));
+}
+
+/// The same while so many threads ask one table: nothing in it is written but the count of the splitter's picks.
+#[divan::bench(args = [Kind::Prefix, Kind::RegexWithin, Kind::Mixed], threads = [1, 2, 4])]
+fn routes_shared(bencher: Bencher, kind: Kind) {
+    let routed = Routed::new(Question { kind, hit: Hit::Last, rules: 1_000 });
+    bencher.bench(|| routed.decide(1));
 }
 
 /// A leg alone, while so many threads pick.
 #[divan::bench(threads = [1, 2, 4])]
 fn leg(bencher: Bencher) {
-    let service = Service::new(1, 1);
+    let service = Service::new(1, "");
     let split = service.split();
     bencher.bench(|| split.next(Draw(1)));
 }
@@ -49,16 +57,41 @@ fn leg(bencher: Bencher) {
 /// An endpoint of so many.
 #[divan::bench(args = INSTANCES)]
 fn endpoint(bencher: Bencher, instances: usize) {
-    let (service, draws) = (Service::new(1, instances), Draws::default());
-    let resolver = service.decide(0);
+    let (service, draws) = (Service::new(instances, ""), Draws::default());
+    let resolver = service.resolver();
     bencher.bench(|| cases::pick(resolver, draws.next()));
+}
+
+/// An endpoint of ten by each policy, while so many threads pick.
+#[divan::bench(args = POLICIES, threads = [1, 2, 4])]
+fn endpoint_by(bencher: Bencher, policy: &str) {
+    let service = Service::new(10, policy);
+    let resolver = service.resolver();
+    // A number of its own for each thread: one that all count in would be what is measured.
+    let draw = || std::hint::black_box(0x9e37_79b9_7f4a_7c15);
+    bencher.bench(|| cases::pick(resolver, draw()));
 }
 
 /// Route, leg and endpoint, as every request needs them: 100 rules, 10 instances.
 #[divan::bench]
 fn whole_decision(bencher: Bencher) {
-    let (service, draws) = (Service::new(100, 10), Draws::default());
-    bencher.bench(|| service.decide_whole(draws.next()));
+    let routed = Routed::new(Question { kind: Kind::Prefix, hit: Hit::Last, rules: 100 });
+    let draws = Draws::default();
+    bencher.bench(|| routed.decide_whole(draws.next()));
+}
+
+/// The chain and the table of a router with so many rules, from its entries.
+#[divan::bench(args = [(Kind::Prefix, 10_000), (Kind::RegexWithin, 10_000), (Kind::Mixed, 10_000), (Kind::Prefix, 100_000)], sample_count = 3, sample_size = 1)]
+fn build(bencher: Bencher, (kind, rules): (Kind, usize)) {
+    let config = cases::config(&kind.rules(rules), 10, "");
+    bencher.bench(|| cases::compile(&config));
+}
+
+/// What comes before: reading and checking those entries.
+#[divan::bench(args = [(Kind::Mixed, 10_000)], sample_count = 3, sample_size = 1)]
+fn read(bencher: Bencher, (kind, rules): (Kind, usize)) {
+    let criteria = kind.rules(rules);
+    bencher.bench(|| cases::config(&criteria, 10, ""));
 }
 
 /// A request's head, read and written anew.

@@ -2,6 +2,8 @@
 //!
 //! Tables are made as a process makes them, from entries to chain to table, so that what is measured is what runs.
 
+pub(crate) mod routes;
+
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -21,40 +23,30 @@ use spillway_proxy::http1;
 pub(crate) const ROUTES: [usize; 4] = [10, 100, 1_000, 10_000];
 /// How many instances a target has.
 pub(crate) const INSTANCES: [usize; 4] = [1, 2, 10, 100];
+/// Policies of load balancing.
+pub(crate) const POLICIES: [&str; 5] = ["least_request", "random", "round_robin", "ring_hash", "maglev"];
 
-/// A service behind a router of so many prefix rules, all leading to a 90/10 splitter, with so many instances.
+/// A service behind a router, all of whose rules lead to a 90/10 splitter.
 #[derive(Debug)]
 pub(crate) struct Service {
-    table: ServiceTable,
-    /// What only the last rule matches.
-    path: String,
+    pub(crate) table: ServiceTable,
 }
 
 impl Service {
-    /// Compiles it.
-    pub(crate) fn new(routes: usize, instances: usize) -> Self {
-        let file = |name: &str, text: String| File { path: name.into(), bytes: text.into_bytes() };
-        let (config, problems) = load(&[
-            file("defaults.json", DEFAULTS.to_owned()),
-            file("resolver.json", RESOLVER.to_owned()),
-            file("router.json", router(routes)),
-            file("services.json", registrations(instances)),
-            file("splitter.json", SPLITTER.to_owned()),
-        ]);
-        let errors: Vec<_> = problems.iter().filter(|it| it.severity == Severity::Error).collect();
-        assert!(errors.is_empty(), "{errors:?}");
-        Self { table: compile(&config), path: format!("{}items/42", prefix(routes - 1)) }
+    /// A service without rules, with so many instances, and a policy of load balancing unless it is empty.
+    pub(crate) fn new(instances: usize, policy: &str) -> Self {
+        Self::with_rules(&[], instances, policy)
     }
 
-    /// Route and leg of a request that the last rule matches: what its resolver is.
-    pub(crate) fn decide(&self, draw: u64) -> &Arc<Resolver> {
-        let head = RequestHead { method: "GET", path: &self.path, query: None, headers: &NoHeaders };
-        self.table.decide(&head, Draw(draw)).resolver
+    /// The same with rules, each written as its `Match.HTTP`.
+    pub(crate) fn with_rules(criteria: &[String], instances: usize, policy: &str) -> Self {
+        Self { table: compile(&config(criteria, instances, policy)) }
     }
 
-    /// Route, leg and endpoint.
-    pub(crate) fn decide_whole(&self, draw: u64) -> &Arc<Endpoint> {
-        pick(self.decide(draw), draw)
+    /// Where a request goes that no rule matches.
+    pub(crate) fn resolver(&self) -> &Arc<Resolver> {
+        let head = RequestHead { method: "GET", path: "/", query: None, headers: &NoHeaders };
+        self.table.decide(&head, Draw(0)).resolver
     }
 
     /// The splitter that every rule leads to.
@@ -63,12 +55,29 @@ impl Service {
     }
 }
 
-/// The endpoint of a first attempt.
-pub(crate) fn pick(resolver: &Resolver, draw: u64) -> &Arc<Endpoint> {
-    resolver.pick(&Tried::default(), Draw(draw), Tick(1)).expect("every endpoint is available").endpoint
+/// The entries and registrations of a [`Service`], read.
+pub(crate) fn config(criteria: &[String], instances: usize, policy: &str) -> Config {
+    let file = |name: &str, text: String| File { path: name.into(), bytes: text.into_bytes() };
+    let (config, problems) = load(&[
+        file("defaults.json", DEFAULTS.to_owned()),
+        file("resolver.json", RESOLVER.replace("POLICY", policy)),
+        file("router.json", router(criteria)),
+        file("services.json", registrations(instances)),
+        file("splitter.json", SPLITTER.to_owned()),
+    ]);
+    let errors: Vec<_> = problems.iter().filter(|it| it.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    config
 }
 
-fn compile(config: &Config) -> ServiceTable {
+/// The endpoint of a first attempt, of a request that has something to hash.
+pub(crate) fn pick(resolver: &Resolver, draw: u64) -> &Arc<Endpoint> {
+    let picked = resolver.pick_for(Some(draw), &Tried::default(), Draw(draw), Tick(1));
+    picked.expect("every endpoint is available").endpoint
+}
+
+/// From entries to chain to table.
+pub(crate) fn compile(config: &Config) -> ServiceTable {
     let datacenter: Datacenter = "dc1".parse().expect("a valid name");
     let trust_domain: TrustDomain = "bench.consul".parse().expect("a valid name");
     let cx = Context {
@@ -87,7 +96,8 @@ const DEFAULTS: &str = r#"{"Kind": "proxy-defaults", "Name": "global", "Config":
 
 const RESOLVER: &str = r#"{
   "Kind": "service-resolver", "Name": "backend", "DefaultSubset": "stable",
-  "Subsets": {"stable": {}, "canary": {}}
+  "Subsets": {"stable": {}, "canary": {}},
+  "LoadBalancer": {"Policy": "POLICY"}
 }"#;
 
 const SPLITTER: &str = r#"{
@@ -95,18 +105,11 @@ const SPLITTER: &str = r#"{
   "Splits": [{"Weight": 90, "ServiceSubset": "stable"}, {"Weight": 10, "ServiceSubset": "canary"}]
 }"#;
 
-fn prefix(rule: usize) -> String {
-    format!("/team-{}/service-{rule}/", rule % 7)
-}
-
-fn router(routes: usize) -> String {
-    let rule = |index| {
-        let prefix = prefix(index);
-        format!(
-            r#"{{"Match": {{"HTTP": {{"PathPrefix": "{prefix}"}}}}, "Destination": {{"Service": "backend"}}}}"#
-        )
+fn router(criteria: &[String]) -> String {
+    let rule = |http: &String| {
+        format!(r#"{{"Match": {{"HTTP": {http}}}, "Destination": {{"Service": "backend"}}}}"#)
     };
-    let rules: Vec<String> = (0..routes).map(rule).collect();
+    let rules: Vec<String> = criteria.iter().map(rule).collect();
     format!(r#"{{"Kind": "service-router", "Name": "backend", "Routes": [{}]}}"#, rules.join(","))
 }
 

@@ -12,7 +12,7 @@ use regex_automata::dfa::{Automaton, dense, sparse};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::{Anchored, Input, MatchKind, meta};
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Hir, Look};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 pub(crate) use literals::{At, Clue};
 
@@ -23,9 +23,12 @@ const LONGEST: usize = 64 << 10;
 /// The most memory that one expression may compile to, so that no entry can exhaust the process.
 const NFA_LIMIT: usize = 1 << 20;
 
+/// How many states that is at most, at 32 bytes each.
+const MOST_STEPS: usize = NFA_LIMIT / 32;
+
 /// The most memory that an automaton may take while it is being made. What routes ask for stays far below; an
 /// expression such as `.*a.{20}` has a million states, and is matched with the states that a value happens to need.
-const DFA_LIMIT: usize = 256 << 10;
+const DFA_LIMIT: usize = 32 << 10;
 
 /// A compiled expression.
 pub struct Pattern {
@@ -109,18 +112,45 @@ fn parse(pattern: &str) -> Result<(Hir, NFA), InvalidPattern> {
         let text = error.to_string();
         invalid(pattern, text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
     })?;
-    let config = thompson::Config::new()
-        .utf8(false)
-        .nfa_size_limit(Some(NFA_LIMIT))
-        .which_captures(WhichCaptures::None);
-    let nfa = thompson::Compiler::new().configure(config).build_from_hir(&whole(&hir)).map_err(|error| {
-        let reason = match error.size_limit() {
-            Some(_) => format!("it compiles to more than {} MiB", NFA_LIMIT >> 20),
-            None => error.to_string(),
-        };
-        invalid(pattern, reason)
+    let too_large = || invalid(pattern, format!("it compiles to more than {} MiB", NFA_LIMIT >> 20));
+    if steps(&hir) > MOST_STEPS {
+        return Err(too_large());
+    }
+    let nfa = COMPILER.with(|compiler| {
+        compiler.build_from_hir(&whole(&hir)).map_err(|error| {
+            error.size_limit().map_or_else(|| invalid(pattern, error.to_string()), |_| too_large())
+        })
     })?;
     Ok((hir, nfa))
+}
+
+thread_local! {
+    /// Kept, because a new one spends 180 µs on making room for its caches before it compiles anything.
+    static COMPILER: thompson::Compiler = {
+        let config = thompson::Config::new().utf8(false).nfa_size_limit(Some(NFA_LIMIT));
+        let mut compiler = thompson::Compiler::new();
+        compiler.configure(config.which_captures(WhichCaptures::None));
+        compiler
+    };
+}
+
+/// About how many states an expression compiles to. Told without compiling it, as `(\pL{100}){100}` takes seconds to
+/// reach a limit.
+fn steps(hir: &Hir) -> usize {
+    let sum = |parts: &[Hir]| parts.iter().map(steps).fold(0, usize::saturating_add);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(Class::Unicode(class)) => class.ranges().len(),
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len(),
+        HirKind::Capture(capture) => steps(&capture.sub),
+        HirKind::Concat(parts) => sum(parts),
+        HirKind::Alternation(branches) => sum(branches).saturating_add(branches.len()),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            steps(&repetition.sub).saturating_add(1).saturating_mul(times as usize)
+        }
+    }
 }
 
 fn whole(hir: &Hir) -> Hir {

@@ -51,15 +51,26 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// An error at a place.
+    /// An error at a place. A field or message that repeats a hostile file's megabytes is cut short.
     pub fn error(place: &Place, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place: place.clone(), severity: Severity::Error, field: field.into(), message: message.into() }
+        let (field, message) = (bounded(field.into(), 400), bounded(message.into(), 2_000));
+        Self { place: place.clone(), severity: Severity::Error, field, message }
     }
 
     /// A warning at a place.
     pub fn warning(place: &Place, field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, field, message) }
     }
+}
+
+/// At most about `most` bytes of a text: its beginning and its end, which says what is wrong.
+fn bounded(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let head = text.floor_char_boundary(most / 2);
+    let tail = text.ceil_char_boundary(text.len() - most / 2);
+    format!("{}…{}", &text[..head], &text[tail..])
 }
 
 impl fmt::Display for Problem {
@@ -72,5 +83,18 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.field)?;
         }
         f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_with_megabytes_keeps_its_beginning_and_its_end() {
+        let long = "é".repeat(1 << 20);
+        let problem = Problem::error(&Place::default(), format!("a.{long}"), format!("{long} is no name"));
+        assert!(problem.field.starts_with("a.é") && problem.field.len() < 410, "{}", problem.field.len());
+        assert!(problem.message.ends_with("é is no name") && problem.message.len() < 2_010);
     }
 }

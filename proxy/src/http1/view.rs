@@ -49,9 +49,9 @@ impl table::Headers for HeadView<'_> {
             ":path" => return Some(self.head.path_and_query(self.buf)),
             _ => {}
         }
-        let seen = |kind| !matches!(kind, Kind::Connection | Kind::ForwardedCert | Kind::Dropped);
         let same = |line: &Span| line.bytes(self.buf).eq_ignore_ascii_case(name.as_bytes());
-        let mut lines = self.head.fields.lines.iter().filter(|line| same(&line.name) && seen(line.kind));
+        let lines = self.head.fields.lines.iter().filter(|line| is_seen(line.kind));
+        let mut lines = lines.filter(|line| same(&line.name));
         let first = lines.next()?.value.bytes(self.buf);
         let mut joined = Cow::Borrowed(first);
         for line in lines {
@@ -61,4 +61,15 @@ impl table::Headers for HeadView<'_> {
         }
         Some(joined)
     }
+
+    fn each_name(&self, see: &mut dyn FnMut(&str)) -> bool {
+        let lines = self.head.fields.lines.iter().filter(|line| is_seen(line.kind));
+        lines.for_each(|line| see(line.name.text(self.buf)));
+        true
+    }
+}
+
+/// Whether rules may ask for a header of this kind.
+fn is_seen(kind: Kind) -> bool {
+    !matches!(kind, Kind::Connection | Kind::ForwardedCert | Kind::Dropped)
 }

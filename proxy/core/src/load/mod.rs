@@ -97,7 +97,11 @@ fn listed(sink: Sink, order: &HashMap<Arc<PathBuf>, usize>) -> Vec<Problem> {
         let Place { file, line, column } = &problem.place;
         (order.get(file).copied(), *line, *column, problem.severity, problem.field.clone())
     });
-    problems.dedup();
+    // What an error says of a value, a warning of the same value need not repeat.
+    problems.dedup_by(|later, first| {
+        let same = (&later.place, &later.field) == (&first.place, &first.field);
+        same && (later.severity > first.severity || later.message == first.message)
+    });
     if let Some((count, severity)) = left_out
         && let Some(last) = problems.last()
     {

@@ -3,6 +3,7 @@
 mod beyond;
 mod faults;
 mod forms;
+mod hostile;
 mod kinds;
 mod refusals;
 mod registration_faults;

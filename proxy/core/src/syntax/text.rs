@@ -13,8 +13,8 @@ pub(super) struct Source<'a> {
     pub(super) file: &'a Arc<PathBuf>,
     /// Without a byte order mark.
     pub(super) text: &'a str,
-    /// Where each line starts.
-    lines: Vec<usize>,
+    /// Where each line starts; a file's limit fits in 32 bits, and a file may be nothing but lines.
+    lines: Vec<u32>,
     /// The last byte offset that was asked for and its column from 0: readers ask from left to right, so that a
     /// line of megabytes is counted once and not once for each of its values.
     last: Cell<(usize, usize)>,
@@ -38,7 +38,7 @@ impl<'a> Source<'a> {
                 return Err(Problem::error(&place, "", "is not UTF-8 text"));
             }
         };
-        let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
+        let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| small(i + 1));
         let lines = std::iter::once(0).chain(starts).collect();
         let source = Self { file, text, lines, last: Cell::new((0, 0)) };
         // None of the formats allows one, not even in a comment.
@@ -51,8 +51,8 @@ impl<'a> Source<'a> {
     /// The place of the character that starts at (or holds) byte `offset`.
     pub(super) fn place(&self, offset: usize) -> Place {
         let offset = offset.min(self.text.len());
-        let line = self.lines.partition_point(|start| *start <= offset).max(1);
-        let start = self.lines[line - 1];
+        let line = self.lines.partition_point(|start| *start as usize <= offset).max(1);
+        let start = self.lines[line - 1] as usize;
         let (last, columns) = self.last.get();
         let (from, columns) = if (start..=offset).contains(&last) { (last, columns) } else { (start, 0) };
         let column = columns + chars(&self.text.as_bytes()[from..offset]);

@@ -12,6 +12,14 @@ use super::{Key, Node, Number, Value, limit};
 use crate::problem::{Place, Problem};
 
 pub(super) fn parse(source: &Source<'_>) -> (Vec<Node>, Vec<Problem>) {
+    let mut flow = source.text.bytes().enumerate().filter(|(_, b)| matches!(b, b',' | b'[' | b'{'));
+    if let Some((offset, _)) = flow.nth(limit::YAML_FLOW) {
+        let message = format!(
+            "holds more than {} commas and brackets: write lists with `-`, or the file as JSON",
+            limit::YAML_FLOW
+        );
+        return (Vec::new(), vec![source.error(offset, message)]);
+    }
     let mut builder = Builder::new(source);
     for event in Parser::new_from_str(source.text) {
         let step = match event {
@@ -125,7 +133,10 @@ impl<'a> Builder<'a> {
             Open::List(items) => Value::List(items),
             Open::Map(pairs, _) => {
                 self.refuse_repeated(&pairs);
-                Value::Map(merged(pairs))
+                let mut pairs = merged(pairs);
+                // Most maps are small, and there may be millions of them.
+                pairs.shrink_to_fit();
+                Value::Map(pairs)
             }
         };
         self.add(Node { place, value }, anchor)

@@ -440,6 +440,17 @@ fn every_problem_of_a_directory_is_listed_in_reading_order() {
 }
 
 #[test]
+fn a_value_that_is_read_weakly_and_still_wrong_is_named_once() {
+    check_entry(
+        "service-defaults",
+        &[(
+            "Protocol = 7",
+            &["3:12: Protocol: invalid value for protocol: 7 (known: tcp, http, http2, grpc)"],
+        )],
+    );
+}
+
+#[test]
 fn a_directory_is_complete_unless_a_file_cannot_be_read() {
     for (text, complete) in
         [("a = ", false), ("Kind = service-router\nName = \"a\"", true), ("zebra = 1", true)]

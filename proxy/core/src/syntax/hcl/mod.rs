@@ -125,8 +125,10 @@ impl Parser<'_> {
             TokenKind::Number(number) => Value::Number(number),
             TokenKind::OpenBrace => {
                 self.deeper(token.offset)?;
-                let pairs = self.pairs(&TokenKind::CloseBrace)?;
+                let mut pairs = self.pairs(&TokenKind::CloseBrace)?;
                 self.depth -= 1;
+                // Most maps are small, and there may be millions of them.
+                pairs.shrink_to_fit();
                 Value::Map(pairs)
             }
             TokenKind::OpenBracket => {

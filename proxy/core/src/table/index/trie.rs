@@ -7,6 +7,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+/// Up to so many children, as after a digit, comparing one after the other is the cheaper way.
+const FEW_CHILDREN: usize = 16;
+
 /// What hangs at each of many texts.
 #[derive(Debug)]
 pub(super) struct Trie<T> {
@@ -75,10 +78,18 @@ impl<T> Trie<T> {
             if let Some(hanging) = &node.value {
                 found(hanging, next.is_none());
             }
-            let firsts = &self.firsts[node.children.clone()];
-            let Some(child) = next.and_then(|next| firsts.binary_search(&next).ok()) else { return };
-            node = &self.nodes[node.children.start + child];
+            let Some(child) = next.and_then(|next| self.child(node, next)) else { return };
+            node = child;
         }
+    }
+
+    fn child(&self, node: &Node<T>, first: u8) -> Option<&Node<T>> {
+        let firsts = &self.firsts[node.children.clone()];
+        let index = match firsts.len() {
+            0..=FEW_CHILDREN => firsts.iter().position(|other| *other == first),
+            _ => firsts.binary_search(&first).ok(),
+        };
+        self.nodes[node.children.clone()].get(index?)
     }
 }
 
@@ -120,5 +131,50 @@ impl Making<'_> {
             begun = end;
         }
         Node { rest: start..start + same, children: children..self.nodes.len(), value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(texts: &[&str], value: &str, expected: &[(&str, bool)]) {
+        let hung = texts.iter().map(|text| (text.as_bytes().into(), *text)).collect();
+        let mut found = Vec::new();
+        Trie::new(hung).prefixes_of(value.bytes(), |text, whole| found.push((*text, whole)));
+        assert_eq!(found, expected, "{value} of {texts:?}");
+    }
+
+    #[test]
+    fn all_texts_that_a_value_begins_with_are_found_shortest_first() {
+        let texts = ["/", "/a", "/ab/", "/abc", "/b", "x"];
+        check(&texts, "/ab/c", &[("/", false), ("/a", false), ("/ab/", false)]);
+        check(&texts, "/a", &[("/", false), ("/a", true)]);
+        check(&texts, "/c", &[("/", false)]);
+        check(&texts, "y", &[]);
+        check(&texts, "", &[]);
+        check(&["", "a"], "", &[("", true)]);
+        check(&["", "a"], "ab", &[("", false), ("a", false)]);
+        check(&[], "a", &[]);
+    }
+
+    #[test]
+    fn as_many_children_as_there_are_bytes_are_told_apart() {
+        let hung: BTreeMap<Box<[u8]>, u8> = (0..=u8::MAX).map(|byte| ([b'/', byte].into(), byte)).collect();
+        let trie = Trie::new(hung);
+        for byte in 0..=u8::MAX {
+            let mut found = Vec::new();
+            trie.prefixes_of([b'/', byte, 0], |hung, whole| found.push((*hung, whole)));
+            assert_eq!(found, [(byte, false)]);
+        }
+    }
+
+    #[test]
+    fn a_text_in_a_text_in_a_text_makes_no_deep_stack() {
+        let hung: BTreeMap<Box<[u8]>, usize> =
+            (0..5_000).map(|len| (vec![b'a'; len].into_boxed_slice(), len)).collect();
+        let mut count = 0;
+        Trie::new(hung).prefixes_of(vec![b'a'; 10_000], |_, _| count += 1);
+        assert_eq!(count, 5_000);
     }
 }
