@@ -17,6 +17,10 @@ use cases::{Codec, INSTANCES, POLICIES, Service};
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
+/// Routers large enough for building them to take time.
+const LARGE: [(Kind, usize); 4] =
+    [(Kind::Prefix, 10_000), (Kind::RegexWithin, 10_000), (Kind::Mixed, 10_000), (Kind::Prefix, 100_000)];
+
 fn main() {
     divan::main();
 }
@@ -81,14 +85,14 @@ fn whole_decision(bencher: Bencher) {
 }
 
 /// The chain and the table of a router with so many rules, from its entries.
-#[divan::bench(args = [(Kind::Prefix, 10_000), (Kind::RegexWithin, 10_000), (Kind::Mixed, 10_000), (Kind::Prefix, 100_000)], sample_count = 3, sample_size = 1)]
+#[divan::bench(args = LARGE, sample_count = 3, sample_size = 1)]
 fn build(bencher: Bencher, (kind, rules): (Kind, usize)) {
     let config = cases::config(&kind.rules(rules), 10, "");
     bencher.bench(|| cases::compile(&config));
 }
 
 /// What comes before: reading and checking those entries.
-#[divan::bench(args = [(Kind::Mixed, 10_000)], sample_count = 3, sample_size = 1)]
+#[divan::bench(args = LARGE, sample_count = 3, sample_size = 1)]
 fn read(bencher: Bencher, (kind, rules): (Kind, usize)) {
     let criteria = kind.rules(rules);
     bencher.bench(|| cases::config(&criteria, 10, ""));

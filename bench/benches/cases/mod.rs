@@ -106,9 +106,7 @@ const SPLITTER: &str = r#"{
 }"#;
 
 fn router(criteria: &[String]) -> String {
-    let rule = |http: &String| {
-        format!(r#"{{"Match": {{"HTTP": {http}}}, "Destination": {{"Service": "backend"}}}}"#)
-    };
+    let rule = |http: &String| format!(r#"{{"Match": {{"HTTP": {http}}}}}"#);
     let rules: Vec<String> = criteria.iter().map(rule).collect();
     format!(r#"{{"Kind": "service-router", "Name": "backend", "Routes": [{}]}}"#, rules.join(","))
 }
