@@ -24,7 +24,9 @@ fn an_unknown_field_is_named_with_the_nearest_known_one() -> io::Result<()> {
     check(
         "splitter.hcl",
         "Kind = \"service-splitter\"\nName = \"web\"\nSplits = [\n  { Weight = 100, Sevrice = \"api\" },\n]\n",
-        &["conf/splitter.hcl:4:19: Splits[0].Sevrice: unknown field, did you mean \"Service\"?"],
+        &[
+            "conf/splitter.hcl:4:19: Splits[0].Sevrice: unknown field: invalid config key \"Splits[0].Sevrice\", did you mean \"Service\"?",
+        ],
     )
 }
 

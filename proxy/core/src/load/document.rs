@@ -24,7 +24,7 @@ const RESOURCES: [(&str, &str); 10] = [
 ];
 
 /// Consul's other custom resources.
-const UNUSED_RESOURCES: [&str; 13] = [
+const UNUSED_RESOURCES: [&str; 16] = [
     "PeeringAcceptor",
     "PeeringDialer",
     "IngressGateway",
@@ -35,7 +35,10 @@ const UNUSED_RESOURCES: [&str; 13] = [
     "GatewayPolicy",
     "MeshService",
     "RouteAuthFilter",
+    "RateLimit",
+    "RouteExtProc",
     "RouteRetryFilter",
+    "RouteTLSSDSFilter",
     "RouteTimeoutFilter",
     "TrafficPermissions",
 ];
@@ -102,7 +105,7 @@ impl<'a> Reader<'a> {
             }
             return;
         };
-        fields.weakly();
+        fields.read_as_entry();
         match KINDS.into_iter().find(|kind| *kind == text) {
             Some(kind) => {
                 let head = Head { kind, place: item.place().clone(), name: fields.take("Name") };
@@ -114,6 +117,7 @@ impl<'a> Reader<'a> {
 
     /// A custom resource of Kubernetes: the same fields under `spec`.
     fn resource(&mut self, version: &Item<'_>, mut fields: Fields<'_>) {
+        fields.read_as_resource();
         let Some(kind) = fields.take("kind") else { return version.error("kind is required") };
         let (Some(version_text), Some(text)) = (version.string(), kind.string()) else { return };
         if text == "List" {
@@ -170,7 +174,7 @@ impl<'a> Reader<'a> {
             for mut entry in map.maps("bootstrap") {
                 match entry.take("Kind") {
                     Some(kind) => self.entry(&kind, entry),
-                    None => entry.item.error("Kind is required"),
+                    None => entry.item.error("Payload does not contain a kind/Kind"),
                 }
             }
             map.finish();

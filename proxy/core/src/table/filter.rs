@@ -2,7 +2,7 @@
 //!
 //! An instance is looked at as Consul's health entry (`Service`, `Node`, `Checks`). `parse` knows the grammar,
 //! `fields` what can be selected and what may be asked of it; here is what an expression means. A selector that an
-//! entry cannot have is an error, not an empty value: a filter that silently matches nothing would take a subset out
+//! entry cannot have is a fault, not an empty value: a filter that silently matches nothing would take a subset out
 //! of service. Kept out: `OnlyPassing` and health as such, which are the target's business.
 //!
 //! One thing differs from that version on purpose: there, `matches` holds for every instance that lacks the key.
@@ -32,6 +32,17 @@ pub struct InvalidFilter {
     pub at: usize,
     /// What is wrong, and if it can be said, what would be right.
     pub message: String,
+    /// Of what kind that is.
+    pub fault: Fault,
+}
+
+/// What a filter is at fault in. Consul refuses to write the one, and finds no instance by the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// It is no expression.
+    Syntax,
+    /// It selects what no instance has, or asks of that what it cannot be asked.
+    Meaning,
 }
 
 #[derive(Debug)]

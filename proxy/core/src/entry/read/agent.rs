@@ -59,7 +59,7 @@ impl Settings {
 
 /// Reads the settings of one file; the caller took registrations and entries and names what is left.
 pub(crate) fn read(fields: &mut Fields<'_>, settings: &mut Settings) {
-    later(&mut settings.datacenter, fields.name("datacenter"));
+    later(&mut settings.datacenter, fields.take("datacenter").and_then(|item| datacenter(&item)));
     later(&mut settings.node_name, fields.string("node_name"));
     // Only an agent's own: a template has nothing to warn of.
     let bind_addr = fields.string("bind_addr").filter(|text| !text.trim_start().starts_with("{{"));
@@ -91,6 +91,11 @@ pub(crate) fn read(fields: &mut Fields<'_>, settings: &mut Settings) {
         ports(map, &mut settings.sidecar_ports);
     }
     fields.ignore(&OTHERS);
+}
+
+/// An agent's own datacenter may be written in any case, as in Consul.
+fn datacenter(item: &Item<'_>) -> Option<Datacenter> {
+    item.string()?.to_lowercase().parse().ok().or_else(|| item.name())
 }
 
 fn later<T>(setting: &mut Option<T>, value: Option<T>) {

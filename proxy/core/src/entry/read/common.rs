@@ -33,7 +33,7 @@ pub(super) fn only_default(fields: &mut Fields<'_>) {
         item.error(format!("invalid config key {:?}, namespaces are a consul enterprise feature", item.path));
     }
     if let Some(item) = other_than_default(fields, "Partition") {
-        item.error("Setting Partition requires Consul Enterprise");
+        item.error(format!("invalid config key {:?}, partitions are a consul enterprise feature", item.path));
     }
 }
 

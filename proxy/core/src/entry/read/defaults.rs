@@ -74,7 +74,7 @@ pub(super) fn proxy(head: &Head<'_>, mut fields: Fields<'_>) -> ProxyDefaults {
         item.error(format!("invalid name ({name:?}), only \"global\" is supported"));
     }
     let dialed_directly = transparent_proxy(&mut fields);
-    let config = fields.take("Config").and_then(|item| item.fields()).map(proxy_config).unwrap_or_default();
+    let config = fields.map("Config").map(|map| proxy_config(map, "Config")).unwrap_or_default();
     let policy = fields.map("FailoverPolicy").map(|map| failover_policy(map, sequential));
     let read = ProxyDefaults {
         place: head.place.clone(),
@@ -94,6 +94,8 @@ pub(super) fn proxy(head: &Head<'_>, mut fields: Fields<'_>) -> ProxyDefaults {
         meta: meta(&mut fields),
     };
     no_locality(&mut fields);
+    // Consul works it out anew at every write.
+    fields.unused(&["Protocol"], "has no effect here, nor in Consul: the protocol is set by Config.protocol");
     fields.finish();
     read
 }
@@ -166,24 +168,46 @@ fn is_host(text: &str) -> bool {
 /// `Expose { Checks, Paths }`.
 pub(super) fn expose(fields: &mut Fields<'_>) -> Expose {
     let Some(mut map) = fields.map("Expose") else { return Expose::default() };
-    let path = |mut map: Fields<'_>| {
-        let path = ExposePath {
-            listener_port: map.integer("ListenerPort", 1..=u16::MAX).unwrap_or_default(),
-            path: map.string("Path").unwrap_or_default(),
-            local_path_port: map.integer("LocalPathPort", 0..=u16::MAX).unwrap_or_default(),
-            http2: map.take("Protocol").and_then(|item| item.word(&["http", "http2"])) == Some("http2"),
-        };
-        map.ignore(&["ParsedFromCheck"]);
-        if path.path.is_empty() || path.listener_port == 0 {
-            map.item.error("ListenerPort and Path are required");
-        }
-        map.finish();
-        path
-    };
     let checks = map.flag("Checks");
-    let paths = map.maps("Paths").into_iter().map(path).collect();
+    let mut listeners = BTreeSet::new();
+    let paths = map.maps("Paths").into_iter().map(|map| expose_path(map, &mut listeners)).collect();
     map.finish();
     Expose { checks, paths }
+}
+
+/// One of `Paths`; `listeners` are the ports of those before it.
+fn expose_path(mut map: Fields<'_>, listeners: &mut BTreeSet<u16>) -> ExposePath {
+    let path = map.string("Path").unwrap_or_default();
+    if path.is_empty() {
+        map.item.error("empty path exposed");
+    }
+    let port = map.take("ListenerPort");
+    let number: Option<i64> = port.as_ref().map_or(Some(0), |item| item.integer(i64::MIN..=i64::MAX));
+    let listener_port = number.and_then(|number| u16::try_from(number).ok()).filter(|port| *port != 0);
+    let at = port.as_ref().unwrap_or(&map.item);
+    match (listener_port, number) {
+        (Some(port), _) if !listeners.insert(port) => {
+            at.error(format!("duplicate listener ports exposed: {port}"));
+        }
+        (None, Some(number)) => at.error(format!("invalid listener port: {number}")),
+        _ => {}
+    }
+    let protocol = map.take("Protocol").filter(|item| !item.is_empty()).and_then(|item| {
+        let text = item.string()?.to_lowercase();
+        if !matches!(text.as_str(), "http" | "http2") {
+            item.error(format!("protocol '{text}' not supported for path: {path}, must be in: [http http2]"));
+        }
+        Some(text)
+    });
+    let local_path_port = map.integer("LocalPathPort", 0..=u16::MAX).unwrap_or_default();
+    map.ignore(&["ParsedFromCheck"]);
+    map.finish();
+    ExposePath {
+        listener_port: listener_port.unwrap_or_default(),
+        path,
+        local_path_port,
+        http2: protocol.as_deref() == Some("http2"),
+    }
 }
 
 fn rate_limits(fields: &mut Fields<'_>) -> Option<RateLimits> {

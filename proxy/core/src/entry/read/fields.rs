@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::item::Item;
+use super::item::{Form, Item};
 use crate::duration::Signed;
 use crate::problem::{Place, Problem};
 use crate::syntax::{Key, Node, Value, nearest};
@@ -49,13 +49,18 @@ impl<'a> Fields<'a> {
         let more = self.left.extract_if(at.., |field| same(&field.key.name, name));
         let more = more.map(|field| field.node).collect();
         let path = self.path_of(&first);
-        let item = Item { node: first.node, more, path, sink: self.item.sink, weak: self.item.weak };
+        let item = Item { node: first.node, more, path, sink: self.item.sink, form: self.item.form };
         Some(item.last_of_repeated())
     }
 
-    /// From here on values are read as weakly as Consul reads those of entries.
-    pub(crate) fn weakly(&mut self) {
-        self.item.weak = true;
+    /// From here on values are those of a config entry.
+    pub(crate) fn read_as_entry(&mut self) {
+        self.item.form = Form::Entry { at: self.item.path.len() };
+    }
+
+    /// From here on values are those of a custom resource.
+    pub(crate) fn read_as_resource(&mut self) {
+        self.item.form = Form::Resource;
     }
 
     /// A field that Consul does not know: refused where only Consul's are wanted.
@@ -96,11 +101,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Names every field that nobody took.
+    /// Names every field that nobody took, in the words that Consul has for it there.
     pub(crate) fn finish(self) {
         for field in &self.left {
-            let message = format!("unknown field{}", self.hint(field));
-            self.item.sink.push(Problem::error(&field.key.place, self.path_of(field), message));
+            let (path, hint) = (self.path_of(field), self.hint(field));
+            let message = match self.item.form {
+                Form::Agent => format!("unknown field: invalid config key {path}{hint}"),
+                Form::Entry { at } => {
+                    let key = path.get(at..).unwrap_or(&path).trim_start_matches('.');
+                    format!("unknown field: invalid config key {key:?}{hint}")
+                }
+                Form::Resource => format!("unknown field: invalid config key {path:?}{hint}"),
+            };
+            self.item.sink.push(Problem::error(&field.key.place, path, message));
         }
     }
 

@@ -66,24 +66,40 @@ pub(crate) struct Item<'a> {
     pub(super) more: Vec<&'a Node>,
     pub(super) path: String,
     pub(super) sink: &'a Sink,
-    /// Whether a text that holds a number counts as that number, and the like: Consul decodes entries this way, but
-    /// neither an agent's files nor (Kubernetes') custom resources.
-    pub(super) weak: bool,
+    pub(super) form: Form,
+}
+
+/// What a value is a part of: Consul reads each in its own way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form {
+    /// An agent's file, registrations included.
+    Agent,
+    /// A config entry, whose values are read weakly: a text that holds a number counts as that number, and the like.
+    Entry {
+        /// How much of a path leads to the entry: Consul's names of fields begin there.
+        at: usize,
+    },
+    /// A custom resource of Kubernetes.
+    Resource,
 }
 
 impl<'a> Item<'a> {
     /// The root of a document, or a part of it whose path starts anew.
     pub(crate) fn root(node: &'a Node, path: &str, sink: &'a Sink) -> Self {
-        Self { node, more: Vec::new(), path: path.to_owned(), sink, weak: false }
+        Self { node, more: Vec::new(), path: path.to_owned(), sink, form: Form::Agent }
     }
 
     /// Another value below this one.
     fn child(&self, node: &'a Node, path: String) -> Self {
-        Self { node, more: Vec::new(), path, sink: self.sink, weak: self.weak }
+        Self { node, more: Vec::new(), path, sink: self.sink, form: self.form }
     }
 
     pub(crate) fn node(&self) -> &'a Node {
         self.node
+    }
+
+    fn is_weak(&self) -> bool {
+        matches!(self.form, Form::Entry { .. })
     }
 
     pub(crate) fn place(&self) -> &'a Place {
@@ -155,7 +171,7 @@ impl<'a> Item<'a> {
     pub(crate) fn string(&self) -> Option<String> {
         let text = match self.scalar()? {
             Value::String(text) => text.clone(),
-            value if self.weak => {
+            value if self.is_weak() => {
                 let text = weak_text(value).or_else(|| {
                     self.is_not("a string");
                     None
@@ -174,8 +190,8 @@ impl<'a> Item<'a> {
     pub(crate) fn bool(&self) -> Option<bool> {
         let weak = match self.scalar()? {
             Value::Bool(bool) => return Some(*bool),
-            Value::Number(number) if self.weak => number.as_f64().map(|number| number != 0.0),
-            Value::String(text) if self.weak => match text.as_str() {
+            Value::Number(number) if self.is_weak() => number.as_f64().map(|number| number != 0.0),
+            Value::String(text) if self.is_weak() => match text.as_str() {
                 "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
                 "0" | "f" | "F" | "FALSE" | "false" | "False" | "" => Some(false),
                 _ => None,
@@ -193,8 +209,8 @@ impl<'a> Item<'a> {
     fn number(&self) -> Option<Number> {
         let weak = match self.scalar()? {
             Value::Number(number) => return Some(number.clone()),
-            Value::String(text) if self.weak => Number::decimal(text),
-            Value::Bool(bool) if self.weak => Number::decimal(if *bool { "1" } else { "0" }),
+            Value::String(text) if self.is_weak() => Number::decimal(text),
+            Value::Bool(bool) if self.is_weak() => Number::decimal(if *bool { "1" } else { "0" }),
             _ => None,
         };
         match &weak {
@@ -331,7 +347,7 @@ impl<'a> Item<'a> {
     /// Each text of a list; a text alone is a list of one.
     pub(crate) fn strings(&self) -> Vec<String> {
         let wrong = match self.node.value {
-            Value::Bool(_) | Value::Number(_) => !self.weak,
+            Value::Bool(_) | Value::Number(_) => !self.is_weak(),
             Value::Map(_) => true,
             _ => false,
         };
@@ -370,9 +386,9 @@ impl<'a> Item<'a> {
     pub(crate) fn texts(&self) -> BTreeMap<String, String> {
         let text = |item: &Item<'_>| match item.scalar()? {
             Value::String(text) => Some(text.clone()),
-            value @ Value::Number(_) if item.weak => weak_text(value),
+            value @ Value::Number(_) if item.is_weak() => weak_text(value),
             Value::Number(number) => Some(number.as_str().to_owned()),
-            Value::Bool(bool) if !item.weak => Some(bool.to_string()),
+            Value::Bool(bool) if !item.is_weak() => Some(bool.to_string()),
             Value::Bool(_) => item.string(),
             _ => {
                 item.is_not("a string");

@@ -92,7 +92,9 @@ fn instance(
         fields.map("weights").map_or((1, 1), |map| valid::weights(map, &shown));
     let mut checks = Vec::new();
     for name in ["check", "checks"] {
-        let maps = fields.maps(name);
+        let mut maps = fields.maps(name);
+        // As in Consul: an empty one alone is no check, in a list it is one without a kind.
+        maps.retain(|map| name == "checks" || !map.item.is_empty());
         // A catalog has many of these: none gets room for more than it has.
         checks.reserve_exact(maps.len());
         checks.extend(maps.into_iter().map(check::read));
@@ -162,7 +164,7 @@ pub(crate) fn address(item: &Item<'_>) -> Option<String> {
 }
 
 fn proxy(mut map: Fields<'_>, kind: Kind, destination: Destination) -> Proxy {
-    let config = map.map("config").map(proxy_config).unwrap_or_default();
+    let config = map.map("config").map(|map| proxy_config(map, "Proxy.Config")).unwrap_or_default();
     let transparent = map.peek_text("mode").is_some_and(|mode| mode == "transparent");
     transparent_proxy(&mut map);
     let beside = map.take("destination_service_name").filter(|item| !item.is_empty());

@@ -12,7 +12,7 @@ use super::item::{Item, Sink};
 use crate::entry::{Failover, FailoverTarget, Redirect, ServiceResolver, Subset};
 use crate::name::{Datacenter, ServiceName, SubsetName};
 use crate::syntax::nearest;
-use crate::table::filter::Filter;
+use crate::table::filter::{Fault, Filter, InvalidFilter};
 
 /// What the parts of a resolver are checked against.
 struct Own<'a> {
@@ -94,7 +94,7 @@ fn subsets(item: &Item<'_>) -> BTreeMap<SubsetName, Subset> {
             let filter = map.take("Filter").and_then(|item| {
                 let text = item.string()?;
                 if let Err(why) = Filter::parse(&text) {
-                    item.error(format!("Filter for subset {:?} is not a valid expression: {why}", key.name));
+                    invalid_filter(&item, &key.name, &why);
                 }
                 Some(text)
             });
@@ -109,6 +109,14 @@ fn subsets(item: &Item<'_>) -> BTreeMap<SubsetName, Subset> {
         }
     }
     read
+}
+
+/// Consul writes an entry whose filter makes no sense, and then finds no instance by it: so does Spillway.
+fn invalid_filter(item: &Item<'_>, subset: &str, why: &InvalidFilter) {
+    match why.fault {
+        Fault::Syntax => item.error(format!("Filter for subset {subset:?} is not a valid expression: {why}")),
+        Fault::Meaning => item.warn(format!("Filter for subset {subset:?} takes no instance: {why}")),
+    }
 }
 
 fn redirect(mut map: Fields<'_>, own: &Own<'_>) -> Redirect {

@@ -88,7 +88,8 @@ pub(super) fn elsewhere(map: &Fields<'_>, peer: bool, datacenter: bool, subset: 
 fn retry_on(map: &mut Fields<'_>, owner: &str) -> Vec<String> {
     let items = map.take("RetryOn").map(|item| item.list()).unwrap_or_default();
     let condition = |item: &super::Item<'_>| {
-        let text = item.string()?;
+        // An empty text is a condition, too, and none of those known.
+        let text = if item.is_empty() { String::new() } else { item.string()? };
         if !RETRY_ON.contains(&text.as_str()) {
             let hint = hint(&text, &RETRY_ON);
             item.error(format!("{owner} contains an invalid retry condition: {text:?}{hint}"));

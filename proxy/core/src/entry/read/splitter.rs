@@ -20,10 +20,11 @@ pub(super) fn read(head: &Head<'_>, mut fields: Fields<'_>) -> Option<ServiceSpl
     let maps: Vec<Fields<'_>> =
         item.iter().flat_map(|item| item.list()).filter_map(|item| item.fields()).collect();
     let mut seen = HashSet::new();
-    let mut splits = Vec::new();
+    let (mut splits, mut weights) = (Vec::new(), Vec::new());
     for map in maps {
         let place = map.item.clone();
-        let split = split(map);
+        let (split, weight) = split(map);
+        weights.extend(weight);
         // As in Consul: two legs to one place may differ in what they do to headers.
         let plain = split.request_headers.is_none() && split.response_headers.is_none();
         if let Some(name) = name.as_ref().filter(|_| plain)
@@ -34,11 +35,14 @@ pub(super) fn read(head: &Head<'_>, mut fields: Fields<'_>) -> Option<ServiceSpl
         splits.push(split);
     }
     // Nothing is said about the sum of splits that could not be read.
-    if sink.count() == before
-        && let Some(message) = fault(&splits)
-    {
-        let at = item.as_ref().map_or(&head.place, |item| item.place());
-        sink.push(Problem::error(at, "Splits", message));
+    if sink.count() == before {
+        match fault(&splits, &weights) {
+            Some(message) => {
+                let at = item.as_ref().map_or(&head.place, |item| item.place());
+                sink.push(Problem::error(at, "Splits", message));
+            }
+            None => weights.iter().for_each(Weight::check),
+        }
     }
     let sticky = fields.beyond("Sticky").map(|item| item.list()).unwrap_or_default();
     let sticky = sticky.iter().filter_map(Item::fields).filter_map(self::sticky).collect();
@@ -81,27 +85,40 @@ fn sticky(mut map: Fields<'_>) -> Option<Sticky> {
     Some(Sticky { field: field?, field_value, cookie_config })
 }
 
-fn fault(splits: &[Split]) -> Option<String> {
-    let sum: u64 = splits.iter().map(|split| u64::from(split.basis_points())).sum();
-    let sum = u32::try_from(sum).unwrap_or(u32::MAX);
-    match (splits, sum) {
-        ([], _) => Some("no splits configured".to_owned()),
-        (_, 10_000) => None,
-        _ => Some(format!("the sum of all split weights must be 100, not {:.6}", f64::from(sum) / 100.0)),
+/// What is wrong with the sum, in hundredths of a per cent: whole numbers, so that adding them up is exact.
+fn fault(splits: &[Split], weights: &[Weight<'_>]) -> Option<String> {
+    if splits.is_empty() {
+        return Some("no splits configured".to_owned());
+    }
+    let sum: f64 = weights.iter().map(|weight| hundredths(weight.given)).sum();
+    let is_whole = (sum - 10_000.0).abs() < 0.5;
+    (!is_whole).then(|| format!("the sum of all split weights must be 100, not {:.6}", sum / 100.0))
+}
+
+/// A weight as it was written.
+struct Weight<'a> {
+    item: Item<'a>,
+    given: f64,
+}
+
+impl Weight<'_> {
+    fn is_share(&self) -> bool {
+        (0.0..=100.0).contains(&self.given)
+    }
+
+    /// Weights that sum to 100 may still be none of them a share, which Consul lets pass.
+    fn check(&self) {
+        if !self.is_share() {
+            self.item.error(format!("{} is out of range: per cent, from 0 to 100", self.given));
+        }
     }
 }
 
-fn split(mut map: Fields<'_>) -> Split {
-    let weight = map.take("Weight").and_then(|item| {
-        let weight = item.float()?;
-        if !(0.0..=100.0).contains(&weight) {
-            item.error(format!("{weight} is out of range: per cent, from 0 to 100"));
-            return None;
-        }
-        Some(to_hundredths(weight))
-    });
+fn split(mut map: Fields<'_>) -> (Split, Option<Weight<'_>>) {
+    let weight = map.take("Weight").and_then(|item| item.float().map(|given| Weight { item, given }));
+    let share = weight.as_ref().filter(|weight| weight.is_share());
     let split = Split {
-        weight: weight.unwrap_or_default(),
+        weight: share.map(|weight| weight.given).unwrap_or_default(),
         service: map.name("Service"),
         service_subset: map.name("ServiceSubset"),
         namespace: map.string("Namespace"),
@@ -113,13 +130,13 @@ fn split(mut map: Fields<'_>) -> Split {
     };
     elsewhere(&map, split.peer.is_some(), split.datacenter.is_some(), split.service_subset.is_some());
     map.finish();
-    split
+    (split, weight)
 }
 
 /// Rounds in the 32-bit arithmetic that Consul rounds in, where 1.005 is 1.01.
 #[expect(clippy::cast_possible_truncation, reason = "what Consul reads a weight as")]
-fn to_hundredths(weight: f64) -> f64 {
-    f64::from(weight as f32 * 100.0).round() / 100.0
+fn hundredths(weight: f64) -> f64 {
+    f64::from(weight as f32 * 100.0).round()
 }
 
 /// Where a split goes, in the words of Consul's message.

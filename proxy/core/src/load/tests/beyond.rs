@@ -117,7 +117,7 @@ fn a_rule_that_makes_no_sense_is_refused() {
             "EmptyLeg = \"renormalize\"",
             "3:12: EmptyLeg: \"renormalize\" is none of fail, next, renormalise, did you mean \"renormalise\"?",
         ),
-        ("Stiky {}", "3:1: Stiky: unknown field, did you mean \"Sticky\"?"),
+        ("Stiky {}", "3:1: Stiky: unknown field: invalid config key \"Stiky\", did you mean \"Sticky\"?"),
     ] {
         let said = said(body);
         let place = |text: &str| text.splitn(3, ':').nth(2).unwrap_or_default().trim().to_owned();

@@ -39,15 +39,23 @@ fn what_is_no_document_at_all_is_said_so() {
             "Kind = \"ingress-gateway\"\nName = \"x\"",
             &["1:8: warning: Kind: ingress-gateway has no effect here"],
         ),
-        ("srvice { name = \"web\" }", &["1:1: srvice: unknown field, did you mean \"service\"?"]),
-        ("datacentre = \"dc1\"", &["1:1: datacentre: unknown field, did you mean \"datacenter\"?"]),
+        (
+            "srvice { name = \"web\" }",
+            &["1:1: srvice: unknown field: invalid config key srvice, did you mean \"service\"?"],
+        ),
+        (
+            "datacentre = \"dc1\"",
+            &["1:1: datacentre: unknown field: invalid config key datacentre, did you mean \"datacenter\"?"],
+        ),
         (
             "datacenter = \"DC 1\"",
             &["1:14: datacenter: datacenter \"DC 1\" is not valid: 1 to 63 of a-z, 0-9, '_' and inner '-'"],
         ),
         (
             "acl { defualt_policy = \"deny\" }",
-            &["1:7: acl.defualt_policy: unknown field, did you mean \"default_policy\"?"],
+            &[
+                "1:7: acl.defualt_policy: unknown field: invalid config key acl.defualt_policy, did you mean \"default_policy\"?",
+            ],
         ),
     ]);
 }
@@ -59,7 +67,9 @@ fn a_routers_faults_are_told_as_consul_tells_them() {
         &[
             (
                 "Routes = [{ Match { HTTP { PathPrefx = \"/a\" } } }]",
-                &["3:28: Routes[0].Match.HTTP.PathPrefx: unknown field, did you mean \"PathPrefix\"?"],
+                &[
+                    "3:28: Routes[0].Match.HTTP.PathPrefx: unknown field: invalid config key \"Routes[0].Match.HTTP.PathPrefx\", did you mean \"PathPrefix\"?",
+                ],
             ),
             (
                 "Routes = [{}, { Match { HTTP { PathExact = \"a\" } } }]",
@@ -98,7 +108,7 @@ fn a_routers_faults_are_told_as_consul_tells_them() {
                 &[
                     "3:38: Routes[0].Match.HTTP.Header[0]: Route[0] Header[0] should only contain one of Present, Exact, \
              Prefix, Suffix, or Regex",
-                    "3:51: Routes[0].Match.HTTP.Header[0].Contains: unknown field",
+                    "3:51: Routes[0].Match.HTTP.Header[0].Contains: unknown field: invalid config key \"Routes[0].Match.HTTP.Header[0].Contains\"",
                 ],
             ),
             (
@@ -176,7 +186,9 @@ fn a_splitters_faults_are_told_as_consul_tells_them() {
             ("", &["1:8: Splits: no splits configured"]),
             (
                 "Splits = [{ Weight = 50 }, { Wieght = 50 Service = \"b\" }]",
-                &["3:30: Splits[1].Wieght: unknown field, did you mean \"Weight\"?"],
+                &[
+                    "3:30: Splits[1].Wieght: unknown field: invalid config key \"Splits[1].Wieght\", did you mean \"Weight\"?",
+                ],
             ),
             (
                 "Splits = [{ Weight = 99.99 }]",
@@ -431,7 +443,7 @@ fn every_problem_of_a_directory_is_listed_in_reading_order() {
         [
             "d/a-b.hcl:3:18: ConnectTimeout: \"1x\" is not a duration such as \"15s\", \"1m30s\" or \"250ms\"",
             "d/a/b.json:1:10: Name: service-resolver \"web\" is defined twice, first at d/a-b.hcl:1:8",
-            "d/a/b.json:3:1: Redirct: unknown field, did you mean \"Redirect\"?",
+            "d/a/b.json:3:1: Redirct: unknown field: invalid config key \"Redirct\", did you mean \"Redirect\"?",
             "d/broken.json:1:8: is not JSON: trailing commas are not allowed",
             "d/k.yaml:2:7: kind: \"ServiceSpliter\" is no kind of resource, did you mean \"ServiceSplitter\"?",
             "d/k.yaml:5:7: warning: kind: Service of v1 is no resource of Consul's and is not used",

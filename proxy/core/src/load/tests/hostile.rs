@@ -39,7 +39,11 @@ fn what_there_is_too_much_of_is_said_a_thousand_times_at_most() {
     let entries =
         format!("{ROUTER}---\n").replace("Kind = ", "Kind: ").replace("Name = ", "Name: ").repeat(1_500);
     for (path, text, first) in [
-        ("e.hcl", &format!("{ROUTER}{unknown}"), "e.hcl:3:1: Zebra0: unknown field"),
+        (
+            "e.hcl",
+            &format!("{ROUTER}{unknown}"),
+            "e.hcl:3:1: Zebra0: unknown field: invalid config key \"Zebra0\"",
+        ),
         ("e.hcl", &twice, "e.hcl:2:9: id: service id \"web\" is registered twice, first at e.hcl:1:9"),
         (
             "e.yaml",

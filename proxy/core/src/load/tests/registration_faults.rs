@@ -96,7 +96,7 @@ fn a_registrations_faults_name_the_upstream_that_is_wrong() {
             "{ destination_nam = \"b\" local_bind_port = 1 }",
             vec![
                 "2:14: @[0]: upstream destination name cannot be empty",
-                "2:16: @[0].destination_nam: unknown field, did you mean \"destination_name\"?",
+                "2:16: @[0].destination_nam: unknown field: invalid config key @[0].destination_nam, did you mean \"destination_name\"?",
             ],
         ),
     ] {
@@ -182,7 +182,9 @@ fn what_is_wrong_with_a_service_is_said_in_consuls_words() {
         ("locality { zone = \"a\" }", &["2:10: service.locality: zone cannot be set without region"]),
         (
             "locality { regoin = \"a\" }",
-            &["2:12: service.locality.regoin: unknown field, did you mean \"region\"?"],
+            &[
+                "2:12: service.locality.regoin: unknown field: invalid config key service.locality.regoin, did you mean \"region\"?",
+            ],
         ),
         ("namespace = \"default\" partition = \"default\" token = \"t\" enable_tag_override = true", &[]),
         ("namespace = \"x\"", &["2:13: service.namespace: Setting namespace requires Consul Enterprise"]),
@@ -249,15 +251,14 @@ fn a_proxy_and_a_gateway_are_asked_for_what_they_need_and_refused_what_they_cann
         (
             "connect { sidecar_service { id = \"x\" } }",
             &[
-                "2:34: service.connect.sidecar_service.id: A SidecarService cannot specify an ID as this is managed by \
-                 the agent",
+                "2:34: service.connect.sidecar_service.id: sidecar_service can't specify an ID: it follows from its service's",
             ],
         ),
         (
             "connect { sidecar_service { connect { sidecar_service {} } } }",
             &[
-                "2:55: service.connect.sidecar_service.connect.sidecar_service: A SidecarService cannot have a nested \
-                 SidecarService",
+                "2:55: service.connect.sidecar_service.connect.sidecar_service: sidecar_service can't have a nested \
+                 sidecar_service",
             ],
         ),
         (
@@ -275,7 +276,6 @@ fn a_checks_faults_are_told_as_consul_tells_them() {
     check_service(&[
         ("check { http = \"http://x\" }", &[interval]),
         ("check { udp = \"x:1\" interval = \"0s\" }", &[interval]),
-        ("check {}", &["2:7: service.check: TTL must be > 0 for TTL checks"]),
         ("check { name = \"x\" }", &["2:7: service.check: TTL must be > 0 for TTL checks"]),
         (
             "check { ttl = \"1s\" interval = \"1s\" }",
@@ -312,6 +312,82 @@ fn a_checks_faults_are_told_as_consul_tells_them() {
         (
             "check { http = \"http://x\" tcp = \"x:1\" interval = \"1s\" }",
             &["2:7: warning: service.check: has more than one of http, tcp and grpc: only http is run"],
+        ),
+    ]);
+}
+
+#[test]
+fn an_exposed_path_is_refused_as_consul_refuses_it() {
+    let paths = |paths: &str| {
+        format!(
+            "service {{ name = \"a\" connect {{ sidecar_service {{\nproxy {{ expose {{ paths = [{paths}] }} }} }} }} }}"
+        )
+    };
+    let at = "service.connect.sidecar_service.proxy.expose.paths";
+    for (body, expected) in [
+        (
+            "{ path = \"/a\" listener_port = 1 protocol = \"HTTP2\" }, { path = \"/a\" listener_port = 2 }",
+            None,
+        ),
+        ("{ listener_port = 1 }", Some(format!("2:27: {at}[0]: empty path exposed"))),
+        ("{ path = \"/\" }", Some(format!("2:27: {at}[0]: invalid listener port: 0"))),
+        (
+            "{ path = \"/\" listener_port = -1 }",
+            Some(format!("2:56: {at}[0].listener_port: invalid listener port: -1")),
+        ),
+        (
+            "{ path = \"/\" listener_port = 65536 }",
+            Some(format!("2:56: {at}[0].listener_port: invalid listener port: 65536")),
+        ),
+        (
+            "{ path = \"/a\" listener_port = 9 }, { path = \"/b\" listener_port = 9 }",
+            Some(format!("2:92: {at}[1].listener_port: duplicate listener ports exposed: 9")),
+        ),
+        (
+            "{ path = \"/\" listener_port = 9 protocol = \"foo\" }",
+            Some(format!(
+                "2:69: {at}[0].protocol: protocol 'foo' not supported for path: /, must be in: [http http2]"
+            )),
+        ),
+    ] {
+        check(&[(&paths(body), &expected.iter().map(String::as_str).collect::<Vec<_>>())]);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_entry_at_bootstrap_is_said_in_consuls_words() {
+    let bootstrap = |body: &str| format!("config_entries {{ bootstrap = [\n{body}] }}");
+    check(&[
+        (
+            &bootstrap("{ Kind = \"service-splitter\" Name = \"a\" Splits = [{ Weight = 100 Zebra = 1 }] }"),
+            &[
+                "2:65: config_entries.bootstrap[0].Splits[0].Zebra: unknown field: invalid config key \"Splits[0].Zebra\"",
+            ],
+        ),
+        (
+            &bootstrap("{ foo = \"bar\" }"),
+            &["2:1: config_entries.bootstrap[0]: Payload does not contain a kind/Kind"],
+        ),
+        (
+            &bootstrap("{ kind = \"foo\" }"),
+            &["2:10: config_entries.bootstrap[0].kind: invalid config entry kind: foo"],
+        ),
+        (
+            &bootstrap(
+                "{ Kind = \"service-resolver\" Name = \"a\" }, { Kind = \"service-resolver\" Name = \"b\" Zebra = 1 }",
+            ),
+            &["2:82: config_entries.bootstrap[1].Zebra: unknown field: invalid config key \"Zebra\""],
+        ),
+    ]);
+}
+
+#[test]
+fn an_empty_check_is_none_unless_it_stands_in_a_list() {
+    check(&[
+        ("service { name = \"a\" check {} }", &[]),
+        (
+            "service { name = \"a\" checks = [{}] }",
+            &["1:32: service.checks[0]: TTL must be > 0 for TTL checks"],
         ),
     ]);
 }
@@ -357,11 +433,11 @@ fn sidecars_get_their_ports_from_the_agents_range() {
             "ports { sidecar_min_port = 2 sidecar_max_port = 1 }",
             &["1:7: ports: sidecar_min_port 2 is above sidecar_max_port 1"],
         ),
-        ("ports { grcp = 8502 }", &["1:9: ports.grcp: unknown field, did you mean \"grpc\"?"]),
+        ("ports { grcp = 8502 }", &["1:9: ports.grcp: unknown field: invalid config key ports.grcp, did you mean \"grpc\"?"]),
         ("ports { grpc = 8502 https = -1 dns = 0 }", &[]),
-        ("serviec { name = \"a\" }", &["1:1: serviec: unknown field, did you mean \"service\"?"]),
+        ("serviec { name = \"a\" }", &["1:1: serviec: unknown field: invalid config key serviec, did you mean \"service\"?"]),
         ("log_sublevels { agent = \"debug\" }\nbind_adr = \"x\"", &[
-            "2:1: bind_adr: unknown field, did you mean \"bind_addr\"?",
+            "2:1: bind_adr: unknown field: invalid config key bind_adr, did you mean \"bind_addr\"?",
         ]),
     ]);
 }

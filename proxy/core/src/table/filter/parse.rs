@@ -4,12 +4,15 @@
 //! [not] in Selector`. It is a grammar without tokens, as go-bexpr's is: words need white space around them, `==`
 //! does not, and a keyword may well be a selector or a value (`not in Service.Tags`). A bare value is a selector or
 //! a number; everything else is quoted.
+//!
+//! A match that makes no sense (a selector that no entry has) does not end the reading: a fault of syntax behind it
+//! weighs more.
 
 use regex::RegexBuilder;
 
 use super::fields::{Field, Type, Unselectable};
 use super::quoted::unquote;
-use super::{Expression, InvalidFilter, Match, Operand, Test};
+use super::{Expression, Fault, InvalidFilter, Match, Operand, Test};
 
 /// How deep parentheses and `not` may nest: more than anyone writes, and less than the stack bears.
 const DEEPEST: usize = 64;
@@ -22,11 +25,16 @@ type Error = (usize, String);
 
 /// Reads `text`, which is not empty.
 pub(super) fn expression(text: &str) -> Result<Expression, InvalidFilter> {
-    let mut parser = Parser { text, at: 0, depth: 0 };
-    parser.whole().map_err(|(byte, message)| {
+    let mut parser = Parser { text, at: 0, depth: 0, senseless: None };
+    let invalid = |(byte, message): Error, fault| {
         let before = text.get(..byte).unwrap_or(text);
-        InvalidFilter { at: before.chars().count() + 1, message }
-    })
+        InvalidFilter { at: before.chars().count() + 1, message, fault }
+    };
+    let expression = parser.whole().map_err(|error| invalid(error, Fault::Syntax))?;
+    match parser.senseless {
+        Some(error) => Err(invalid(error, Fault::Meaning)),
+        None => Ok(expression),
+    }
 }
 
 /// A position as go-bexpr writes it.
@@ -41,6 +49,8 @@ struct Parser<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
+    /// The first match that makes no sense.
+    senseless: Option<Error>,
 }
 
 impl<'t> Parser<'t> {
@@ -178,11 +188,11 @@ impl<'t> Parser<'t> {
             if let Some(operator) = self.binary() {
                 let at = self.at;
                 let value = self.value()?;
-                return self.compare(start, &path, operator, Some((at, value)));
+                return Ok(self.compare(start, &path, operator, Some((at, value))));
             }
             for (words, negated) in [(&["is", "empty"][..], false), (&["is", "not", "empty"], true)] {
                 if self.words(words) {
-                    return self.compare(start, &path, (Operator::IsEmpty, negated), None);
+                    return Ok(self.compare(start, &path, (Operator::IsEmpty, negated), None));
                 }
             }
             self.at = start;
@@ -199,7 +209,7 @@ impl<'t> Parser<'t> {
         };
         let at = self.at;
         match self.selector()? {
-            Some(path) => self.compare(at, &path, (Operator::In, negated), Some((start, value))),
+            Some(path) => Ok(self.compare(at, &path, (Operator::In, negated), Some((start, value)))),
             None => self.rule(at, "match", "Invalid selector"),
         }
     }
@@ -334,30 +344,44 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The match of a selector that stands at `at`, with an operand and where that stands.
+    /// The match of a selector that stands at `at`, with an operand and where that stands. One that makes no sense
+    /// is noted, and nothing stands in its place: there will be no expression.
     fn compare(
-        &self,
+        &mut self,
         at: usize,
         path: &[String],
-        (operator, negated): (Operator, bool),
+        operator: (Operator, bool),
         operand: Option<(usize, String)>,
-    ) -> Result<Expression, Error> {
-        let selector = path.join(".");
-        let unsuited = || {
-            let name = operator.name(negated);
-            (at, format!("Invalid match operator {name:?} for selector {selector:?}"))
-        };
-        let field = Field::select(path).map_err(|why| match why {
-            Unselectable::Unknown(path) => (at, format!("Selector {path:?} is not valid{}", known(&path))),
-            Unselectable::Struct => unsuited(),
-        })?;
-        if !operator.suits(field.kind()) {
-            return Err(unsuited());
-        }
-        let (place, operand) = operand.unwrap_or_default();
-        let test = test(operator, field.kind(), &selector, operand).map_err(|message| (place, message))?;
-        Ok(Expression::Match(Match { field, test, negated }))
+    ) -> Expression {
+        sensible(at, path, operator, operand).map(Expression::Match).unwrap_or_else(|error| {
+            self.senseless.get_or_insert(error);
+            Expression::All(Vec::new())
+        })
     }
+}
+
+/// The match, where an entry has such a field and such a thing can be asked of it.
+fn sensible(
+    at: usize,
+    path: &[String],
+    (operator, negated): (Operator, bool),
+    operand: Option<(usize, String)>,
+) -> Result<Match, Error> {
+    let selector = path.join(".");
+    let unsuited = || {
+        let name = operator.name(negated);
+        (at, format!("Invalid match operator {name:?} for selector {selector:?}"))
+    };
+    let field = Field::select(path).map_err(|why| match why {
+        Unselectable::Unknown(path) => (at, format!("Selector {path:?} is not valid{}", known(&path))),
+        Unselectable::Struct => unsuited(),
+    })?;
+    if !operator.suits(field.kind()) {
+        return Err(unsuited());
+    }
+    let (place, operand) = operand.unwrap_or_default();
+    let test = test(operator, field.kind(), &selector, operand).map_err(|message| (place, message))?;
+    Ok(Match { field, test, negated })
 }
 
 /// An operator; `contains` is `in` the other way round.

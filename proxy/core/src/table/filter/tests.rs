@@ -223,6 +223,20 @@ fn faults_of_syntax_are_told_with_their_place_as_go_bexpr_does() {
     ] {
         let error = Filter::parse(filter).expect_err(filter);
         assert_eq!(error.to_string(), message, "{filter}");
+        assert_eq!(error.fault, Fault::Syntax, "{filter}");
+    }
+}
+
+#[test]
+fn a_fault_of_syntax_weighs_more_than_a_selector_without_sense_before_it() {
+    for (filter, fault) in [
+        ("ServiceMeta.env == prod", Fault::Meaning),
+        ("ServiceMeta.env == prod and Service.ID == a", Fault::Meaning),
+        ("ServiceMeta.env == prod and", Fault::Syntax),
+        ("(ServiceMeta.env == prod", Fault::Syntax),
+        ("ServiceMeta.env = prod", Fault::Syntax),
+    ] {
+        assert_eq!(Filter::parse(filter).expect_err(filter).fault, fault, "{filter}");
     }
 }
 
@@ -274,8 +288,9 @@ fn what_an_entry_does_not_have_or_cannot_be_asked_is_refused() {
         ),
         ("Service.ID matches \"(\"", "Failed to compile regular expression \"(\""),
     ] {
-        let error = Filter::parse(filter).expect_err(filter).to_string();
-        assert!(error.starts_with(message), "{filter}: {error}");
+        let error = Filter::parse(filter).expect_err(filter);
+        assert_eq!(error.fault, Fault::Meaning, "{filter}");
+        assert!(error.message.starts_with(message), "{filter}: {error}");
     }
 }
 

@@ -7,6 +7,9 @@ use super::super::common::{addresses, protocol};
 use super::super::fields::Fields;
 use crate::entry::Protocol;
 
+const SOCKET_DIR: &str = "envoy_hcp_metrics_bind_socket_dir";
+const SOCKET_DIR_MOST: usize = 70;
+
 /// What is read of the opaque `config` of a proxy, for one in its registration and for all in `proxy-defaults`.
 #[derive(Default)]
 pub(in crate::entry::read) struct ProxyConfig {
@@ -24,8 +27,12 @@ pub(in crate::entry::read) struct ProxyConfig {
     pub(in crate::entry::read) gateway_no_default_bind: bool,
 }
 
-/// Reads an opaque `config`: what is not known is named in a warning.
-pub(in crate::entry::read) fn proxy_config(mut map: Fields<'_>) -> ProxyConfig {
+/// Reads an opaque `config`: what is not known is named in a warning. `name` is how Consul's messages call it.
+pub(in crate::entry::read) fn proxy_config(mut map: Fields<'_>, name: &str) -> ProxyConfig {
+    // A socket's path, which has no effect here, still has the length that Consul asks for.
+    if let Some(length) = map.peek_text(SOCKET_DIR).map(str::len).filter(|length| *length > SOCKET_DIR_MOST) {
+        map.item.error(format!("{name}: {SOCKET_DIR} length {length} exceeds max {SOCKET_DIR_MOST}"));
+    }
     let mut read = ProxyConfig {
         protocol: map.take("protocol").and_then(|item| protocol(&item)),
         local_connect_timeout: map.millis("local_connect_timeout_ms").filter(|it| !it.is_zero()),

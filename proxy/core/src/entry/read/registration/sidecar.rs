@@ -41,7 +41,7 @@ fn read(mut fields: Fields<'_>, parent: Option<&ServiceName>) -> Option<Registra
     }
     if let Some(mut connect) = fields.map("connect") {
         if let Some(item) = connect.take("sidecar_service") {
-            item.error("A SidecarService cannot have a nested SidecarService");
+            item.error("sidecar_service can't have a nested sidecar_service");
         }
         connect.ignore(&["native", "proxy"]);
         connect.finish();
@@ -49,7 +49,7 @@ fn read(mut fields: Fields<'_>, parent: Option<&ServiceName>) -> Option<Registra
     if fields.has("id")
         && let Some(item) = fields.take("id")
     {
-        item.error("A SidecarService cannot specify an ID as this is managed by the agent");
+        item.error("sidecar_service can't specify an ID: it follows from its service's");
     }
     let name = match fields.take("name").filter(|item| !item.is_empty()) {
         Some(item) => item.name(),

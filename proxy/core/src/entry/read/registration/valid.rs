@@ -15,7 +15,12 @@ pub(super) const NO_DESTINATION: &str =
 
 /// The service that a proxy stands beside.
 pub(super) fn destination(item: &Item<'_>) -> Option<ServiceName> {
-    if item.string().as_deref() == Some("*") {
+    let text = item.string()?;
+    if text.trim().is_empty() {
+        item.error(NO_DESTINATION);
+        return None;
+    }
+    if text == "*" {
         item.error("Proxy.DestinationServiceName must not be a wildcard for Connect proxy services");
         return None;
     }

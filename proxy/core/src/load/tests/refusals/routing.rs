@@ -45,6 +45,10 @@ fn a_router_is_refused_as_consul_refuses_it() {
                 "Routes = [{ Destination { RetryOn = [\"often\"] } }]",
                 Some("Route[0] contains an invalid retry condition: \"often\""),
             ),
+            (
+                "Routes = [{ Destination { RetryOn = [\"\"] } }]",
+                Some("Route[0] contains an invalid retry condition: \"\""),
+            ),
         ],
     );
 }
@@ -57,6 +61,15 @@ fn a_splitter_is_refused_as_consul_refuses_it() {
             ("Splits = []", Some("no splits configured")),
             ("Splits = [{ Weight = 100 }]", None),
             ("Splits = [{ Weight = 99 }]", Some("the sum of all split weights must be 100, not 99.000000")),
+            (
+                "Splits = [{ Weight = 100.01 }]",
+                Some("the sum of all split weights must be 100, not 100.010000"),
+            ),
+            (
+                "Splits = [{ Weight = 100 }, { Weight = -0.01 Service = \"b\" }]",
+                Some("the sum of all split weights must be 100, not 99.990000"),
+            ),
+            ("Splits = [{ Weight = 1e300 }]", Some("the sum of all split weights must be 100, not inf")),
             // Each becomes 50.01 in 32 bits, as in Consul.
             (
                 "Splits = [{ Weight = 50.005 }, { Weight = 50.005 Service = \"b\" }]",
@@ -87,6 +100,8 @@ fn a_resolver_is_refused_as_consul_refuses_it() {
                 "Subsets { v1 { Filter = \"not a filter\" } }",
                 Some("Filter for subset \"v1\" is not a valid expression"),
             ),
+            // Consul writes what is an expression, whatever it selects.
+            ("Subsets { v1 { Filter = \"ServiceMeta.env == prod\" } }", None),
             ("DefaultSubset = \"v9\"", Some("DefaultSubset \"v9\" is not a valid subset")),
             ("PrioritizeByLocality {}", None),
             (

@@ -95,6 +95,9 @@ fn service_defaults_are_refused_as_consul_refuses_them() {
 
 #[test]
 fn proxy_defaults_are_refused_as_consul_refuses_them() {
+    let socket_directory = |length: usize| {
+        format!("Config {{ envoy_hcp_metrics_bind_socket_dir = \"{}\" }}", "d".repeat(length))
+    };
     check(
         "proxy-defaults",
         &[
@@ -119,7 +122,14 @@ fn proxy_defaults_are_refused_as_consul_refuses_them() {
             ),
             ("AccessLogs { JSONFormat = \"{\" }", Some("invalid access log json for JSON format")),
             ("AccessLogs { Enabled = true JSONFormat = \"{\\\"a\\\": \\\"%PATH%\\\"}\" }", None),
+            // Consul fills it in from Config, whatever is written.
+            ("Protocol = \"http\"", None),
             ("Mode = \"direct\" MutualTLSMode = \"strict\" Expose { Checks = true }", None),
+            (
+                &socket_directory(71),
+                Some("Config: envoy_hcp_metrics_bind_socket_dir length 71 exceeds max 70"),
+            ),
+            (&socket_directory(70), None),
             (
                 "EnvoyExtensions = [{ Name = \"builtin/wasm\" }, {}]",
                 Some("invalid EnvoyExtensions[1]: Name is required"),
