@@ -125,6 +125,7 @@ fn measure(directory: &Path) -> io::Result<()> {
     let (config, problems) = load(&files);
     let errors = problems.iter().filter(|it| it.severity == Severity::Error).count();
     steps.done(&format!("load, {errors} errors"));
+    drop(files);
     let (catalog, _) = Catalog::from_registrations(&config.registrations, &config.agent, &[]);
     steps.done(&format!("catalog of {} services", catalog.instances.len()));
     let mesh = Mesh::of(&config);

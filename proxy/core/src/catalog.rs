@@ -9,6 +9,7 @@ mod peers;
 mod registrations;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use change::CatalogChange;
 pub use health::{HealthCheck, HealthEntry};
@@ -123,10 +124,10 @@ pub struct Instance {
     pub port: u16,
     /// `host:port` of its sidecar, or `unix://PATH`.
     pub address: String,
-    /// Its own and its sidecar's words.
-    pub tags: Vec<String>,
-    /// Its own pairs, and over them its sidecar's.
-    pub meta: BTreeMap<String, String>,
+    /// Its own and its sidecar's words; shared with its registration where the sidecar adds none, as in most.
+    pub tags: Arc<[String]>,
+    /// Its own pairs, and over them its sidecar's; shared likewise.
+    pub meta: Arc<BTreeMap<String, String>>,
     /// Share of the traffic while passing.
     pub weight_passing: u32,
     /// Share of the traffic while warning.

@@ -3,7 +3,8 @@
 //! An instance is an application with its sidecar; an application without one is not of the mesh, for there is
 //! nothing to dial.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::{Catalog, HealthEntry, Instance};
 use crate::entry::{AgentSettings, HealthStatus, Kind, Registration};
@@ -33,6 +34,8 @@ pub(super) fn read(
             }
         }
     }
+    // Nothing is added after this, and there may be thousands of services.
+    catalog.instances.values_mut().for_each(Vec::shrink_to_fit);
     catalog
 }
 
@@ -128,10 +131,6 @@ impl<'a> Reader<'a> {
     ) -> Instance {
         // Without a registration of its own, an application is what its sidecar says of it.
         let own = application.unwrap_or(sidecar);
-        let mut tags = own.tags.clone();
-        tags.extend(sidecar.tags.iter().filter(|tag| !own.tags.contains(tag)).cloned());
-        let mut meta = own.meta.clone();
-        meta.extend(sidecar.meta.clone());
         Instance {
             id: own.id.clone(),
             service,
@@ -142,14 +141,32 @@ impl<'a> Reader<'a> {
             host: own.address.clone(),
             port: own.port,
             address: self.address(sidecar, datacenter),
-            tags,
-            meta,
+            tags: tags(own, sidecar),
+            meta: meta(own, sidecar),
             weight_passing: own.weight_passing,
             weight_warning: own.weight_warning,
             status: worst(own).max(worst(sidecar)),
             health: HealthEntry::of(application, sidecar),
         }
     }
+}
+
+/// The words of both.
+fn tags(own: &Registration, sidecar: &Registration) -> Arc<[String]> {
+    let more: Vec<&String> = sidecar.tags.iter().filter(|tag| !own.tags.contains(tag)).collect();
+    match more.is_empty() {
+        true => Arc::clone(&own.tags),
+        false => own.tags.iter().chain(more).cloned().collect(),
+    }
+}
+
+/// The pairs of both, of one key the sidecar's.
+fn meta(own: &Registration, sidecar: &Registration) -> Arc<BTreeMap<String, String>> {
+    let mut meta = Arc::clone(&own.meta);
+    for (key, value) in sidecar.meta.iter().filter(|(key, value)| own.meta.get(*key) != Some(*value)) {
+        Arc::make_mut(&mut meta).insert(key.clone(), value.clone());
+    }
+    meta
 }
 
 fn worst(registration: &Registration) -> HealthStatus {
@@ -190,12 +207,12 @@ mod tests {
             port,
             socket_path: None,
             tagged_addresses: [].into(),
-            tags: vec![],
+            tags: [].into(),
             enable_tag_override: false,
-            meta: [].into(),
+            meta: Arc::default(),
             weight_passing: 1,
             weight_warning: 1,
-            checks: vec![],
+            checks: [].into(),
             proxy: Proxy::default(),
         }
     }
@@ -240,6 +257,27 @@ mod tests {
         check(&[named("web"), app("web1")], &["web1@10.0.0.1:20000"], &[]);
         check(&[named("web"), app("web1"), app("web2")], &["proxy@10.0.0.1:20000"], &[]);
         check(&[named("db")], &["proxy@10.0.0.1:20000"], &[]);
+    }
+
+    #[test]
+    fn an_instance_has_its_own_words_and_pairs_and_over_them_its_sidecars() {
+        let text = |text: &str| text.to_owned();
+        let app = Registration {
+            tags: [text("a"), text("b")].into(),
+            meta: Arc::new([(text("version"), text("v1")), (text("owner"), text("us"))].into()),
+            ..registration(Kind::Typical, "web1", 80)
+        };
+        let own = Registration {
+            tags: [text("b"), text("c")].into(),
+            meta: Arc::new([(text("version"), text("v2"))].into()),
+            ..sidecar("web1", 21000)
+        };
+        let catalog = read(&[app.clone(), own], &agent(), &mut Vec::new());
+        let instance = catalog.instances.values().flatten().next().expect("an instance");
+        assert_eq!(instance.tags.join(" "), "a b c");
+        let pairs: Vec<_> = instance.meta.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(pairs, ["owner=us", "version=v2"]);
+        assert_eq!(app.meta["version"], "v1", "the registration keeps its own");
     }
 
     #[test]

@@ -224,12 +224,12 @@ pub(super) fn sidecar(id: &str, proxy: Proxy) -> Registration {
         port: 21_000,
         socket_path: None,
         tagged_addresses: [].into(),
-        tags: vec![],
+        tags: [].into(),
         enable_tag_override: false,
-        meta: [].into(),
+        meta: Default::default(),
         weight_passing: 1,
         weight_warning: 1,
-        checks: vec![],
+        checks: [].into(),
         proxy,
     }
 }

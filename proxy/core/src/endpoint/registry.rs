@@ -12,7 +12,8 @@ use super::{Address, Endpoint};
 /// assembler, never shared.
 #[derive(Debug, Default)]
 pub struct Endpoints {
-    known: HashMap<(Box<str>, Address), Entry>,
+    /// By key and address; the endpoints of a target share their key.
+    known: HashMap<(Arc<str>, Address), Entry>,
     free: Vec<u32>,
     slots: u32,
     next_uid: u64,
@@ -33,8 +34,8 @@ const SMALLEST_SWEEP: usize = 64;
 impl Endpoints {
     /// The endpoint at `address` under `key`, which names all that its connections depend on besides the
     /// address (cluster, server name, identities): two that share a key share connections and health.
-    pub fn endpoint(&mut self, key: &str, address: &Address) -> Arc<Endpoint> {
-        let at = (Box::from(key), address.clone());
+    pub fn endpoint(&mut self, key: impl Into<Arc<str>>, address: &Address) -> Arc<Endpoint> {
+        let at = (key.into(), address.clone());
         if let Some(known) = self.known.get(&at).and_then(|entry| entry.endpoint.upgrade()) {
             return known;
         }
@@ -106,7 +107,7 @@ mod tests {
         let mut endpoints = Endpoints::default();
         for generation in 0..100 {
             let kept: Vec<_> =
-                (0..100).map(|port| endpoints.endpoint(&generation.to_string(), &address(port))).collect();
+                (0..100).map(|port| endpoints.endpoint(generation.to_string(), &address(port))).collect();
             let mut slots: Vec<_> = kept.iter().map(|endpoint| endpoint.slot).collect();
             slots.sort_unstable();
             slots.dedup();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{MeshGatewayMode, UpstreamConfig};
@@ -32,20 +33,35 @@ pub struct Registration {
     pub socket_path: Option<PathBuf>,
     /// `tagged_addresses`, of which `lan` and `wan` matter here.
     pub tagged_addresses: BTreeMap<String, (String, u16)>,
-    /// Free-form words.
-    pub tags: Vec<String>,
+    /// Free-form words. Shared, as are `meta` and `checks`, with whatever is registered next to it and says the same.
+    pub tags: Arc<[String]>,
     /// `enable_tag_override`; subsets may filter by it.
     pub enable_tag_override: bool,
     /// Free-form pairs; subsets filter by them.
-    pub meta: BTreeMap<String, String>,
+    pub meta: Arc<BTreeMap<String, String>>,
     /// Share of the traffic while passing, 1 to 65535, default 1; 0 takes it out.
     pub weight_passing: u32,
     /// Share while warning.
     pub weight_warning: u32,
     /// Registered checks.
-    pub checks: Vec<Check>,
+    pub checks: Arc<[Check]>,
     /// `proxy`, for sidecars and gateways.
     pub proxy: Proxy,
+}
+
+impl Registration {
+    /// Shares with `other` whatever both say alike. Instances of a service say nearly all alike, and a catalog has many.
+    pub(crate) fn share(&mut self, other: &Self) {
+        if self.tags == other.tags {
+            self.tags = Arc::clone(&other.tags);
+        }
+        if self.meta == other.meta {
+            self.meta = Arc::clone(&other.meta);
+        }
+        if self.checks == other.checks {
+            self.checks = Arc::clone(&other.checks);
+        }
+    }
 }
 
 /// `kind`.
@@ -129,7 +145,7 @@ pub struct Upstream {
 }
 
 /// A registered check.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Check {
     /// `http`: a URL.
     pub http: Option<String>,

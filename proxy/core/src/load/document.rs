@@ -49,12 +49,23 @@ pub(super) struct Drafts {
     pub(super) registrations: Vec<Registration>,
     /// Which of them are the sidecars of `connect.sidecar_service`, ascending.
     pub(super) sidecars: Vec<usize>,
+    /// Which was registered last, its sidecar left aside.
+    last_service: usize,
 }
 
 impl Drafts {
     fn push(&mut self, draft: Draft) {
-        self.registrations.push(draft.registration);
-        if let Some(sidecar) = draft.sidecar {
+        let Draft { mut registration, sidecar } = draft;
+        if let Some(before) = self.registrations.get(self.last_service) {
+            registration.share(before);
+        }
+        let sidecar = sidecar.map(|mut sidecar| {
+            sidecar.share(&registration);
+            sidecar
+        });
+        self.last_service = self.registrations.len();
+        self.registrations.push(registration);
+        if let Some(sidecar) = sidecar {
             self.sidecars.push(self.registrations.len());
             self.registrations.push(sidecar);
         }

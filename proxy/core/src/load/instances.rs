@@ -18,7 +18,7 @@ pub(super) fn settle(
     ports: Option<RangeInclusive<u16>>,
     sink: &Sink,
 ) -> Vec<Registration> {
-    let Drafts { mut registrations, sidecars } = drafts;
+    let Drafts { mut registrations, sidecars, .. } = drafts;
     name_repeated(&registrations, &sidecars, agent, sink);
     for registration in &mut registrations {
         if registration.address.is_empty() {

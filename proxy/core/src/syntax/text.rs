@@ -38,7 +38,7 @@ impl<'a> Source<'a> {
                 return Err(Problem::error(&place, "", "is not UTF-8 text"));
             }
         };
-        let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| small(i + 1));
+        let starts = text.match_indices('\n').map(|(i, _)| small(i + 1));
         let lines = std::iter::once(0).chain(starts).collect();
         let source = Self { file, text, lines, last: Cell::new((0, 0)) };
         // None of the formats allows one, not even in a comment.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BuildSettings, Headers, RequestHead, ServiceTable, build};
@@ -211,8 +212,8 @@ pub(super) fn instance(datacenter: &str, address: &str, version: &str, status: H
         host: "10.0.0.1".to_owned(),
         port: 80,
         address: address.to_owned(),
-        tags: Vec::new(),
-        meta: [("version".to_owned(), version.to_owned())].into(),
+        tags: [].into(),
+        meta: Arc::new([("version".to_owned(), version.to_owned())].into()),
         weight_passing: 1,
         weight_warning: 1,
         status,

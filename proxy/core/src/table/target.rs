@@ -136,7 +136,7 @@ impl Targets<'_> {
     }
 
     fn reached(&mut self, wanted: Wanted<'_>, cluster: Arc<str>, reach: Reach) -> Target {
-        let key = key(&cluster, reach.tls.as_ref());
+        let key: Arc<str> = key(&cluster, reach.tls.as_ref()).into();
         let (mut endpoints, mut weights) = (Vec::new(), Vec::new());
         let (mut seen, mut unresolved) = (BTreeSet::new(), Vec::new());
         for (text, weight) in &reach.addresses {
@@ -145,7 +145,7 @@ impl Targets<'_> {
                 unresolved.push(text.as_str());
             }
             for address in addresses.into_iter().filter(|address| seen.insert(address.clone())) {
-                endpoints.push(self.endpoints.endpoint(&key, &address));
+                endpoints.push(self.endpoints.endpoint(Arc::clone(&key), &address));
                 weights.push(*weight);
             }
         }

@@ -86,8 +86,8 @@ fn instance(
         valid::tagged_addresses(&tagged, &item);
         tagged
     });
-    let tags = fields.strings("tags");
-    let meta = fields.take("meta").map(|item| valid::meta(&item, kind, &shown)).unwrap_or_default();
+    let tags = fields.strings("tags").into();
+    let meta = fields.take("meta").map(|item| valid::meta(&item, kind, &shown)).unwrap_or_default().into();
     let (weight_passing, weight_warning) =
         fields.map("weights").map_or((1, 1), |map| valid::weights(map, &shown));
     let mut checks = Vec::new();
@@ -95,8 +95,6 @@ fn instance(
         let mut maps = fields.maps(name);
         // As in Consul: an empty one alone is no check, in a list it is one without a kind.
         maps.retain(|map| name == "checks" || !map.item.is_empty());
-        // A catalog has many of these: none gets room for more than it has.
-        checks.reserve_exact(maps.len());
         checks.extend(maps.into_iter().map(check::read));
     }
     let proxy = match fields.map("proxy") {
@@ -133,7 +131,7 @@ fn instance(
         meta,
         weight_passing,
         weight_warning,
-        checks,
+        checks: checks.into(),
         proxy,
     })
 }

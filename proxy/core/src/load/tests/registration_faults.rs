@@ -237,6 +237,13 @@ fn a_proxy_and_a_gateway_are_asked_for_what_they_need_and_refused_what_they_cann
             ],
         ),
         (
+            "kind = \"mesh-gateway\" port = 1 proxy { upstreams = [{}] }",
+            &[
+                "1:9: service: The Proxy.Upstreams configuration is invalid for a mesh-gateway",
+                "2:53: service.proxy.upstreams[0]: upstream destination name cannot be empty",
+            ],
+        ),
+        (
             "kind = \"terminating-gateway\" proxy { config { envoy_x = 1 } }",
             &[
                 "1:9: service: Port must be non-zero for a terminating-gateway",

@@ -77,7 +77,7 @@ fn a_sidecar_takes_after_its_service_and_says_otherwise_where_it_does() {
     let [_, web, _, own, _, unix] = &config.registrations[..] else { panic!("{config:?}") };
     assert_eq!((web.id.as_str(), web.name.as_str()), ("web-1-sidecar-proxy", "web-sidecar-proxy"));
     assert_eq!((web.address.as_str(), web.own_address, web.port), ("10.0.0.1", true, 21_000));
-    assert_eq!((&web.datacenter, &web.tags), (&Some(name("dc2")), &vec!["a".to_owned()]));
+    assert_eq!((&web.datacenter, &web.tags[..]), (&Some(name("dc2")), &["a".to_owned()][..]));
     assert_eq!((web.weight_passing, web.weight_warning), (10, 3));
     assert_eq!(web.meta["version"], "2");
     let proxy = &web.proxy;
@@ -250,4 +250,21 @@ fn an_empty_directory_has_consuls_defaults() {
     assert_eq!(agent.datacenter, name("dc1"));
     assert_eq!((agent.bind_addr.as_str(), agent.advertise_addr.as_str()), ("0.0.0.0", "127.0.0.1"));
     assert_eq!((agent.default_policy, agent.peering), (Action::Allow, true));
+}
+
+#[test]
+fn what_services_in_a_row_and_their_sidecars_say_alike_is_kept_once() {
+    let service = |id: &str, version: &str| {
+        format!(
+            r#"{{ id = "{id}" name = "web" port = 1 tags = ["a"] meta {{ version = "{version}" }}
+            check {{ http = "http://127.0.0.1/" interval = "10s" }} connect {{ sidecar_service {{}} }} }},"#
+        )
+    };
+    let text = format!("services = [{}{}{}]", service("1", "v1"), service("2", "v1"), service("3", "v2"));
+    let config = good(&[("a.hcl", &text)]);
+    let [first, sidecar, second, _, third, _] = &config.registrations[..] else { panic!("{config:?}") };
+    assert!(Arc::ptr_eq(&first.meta, &sidecar.meta) && Arc::ptr_eq(&first.meta, &second.meta));
+    assert!(Arc::ptr_eq(&first.tags, &third.tags) && Arc::ptr_eq(&first.checks, &third.checks));
+    assert_eq!((first.checks.len(), sidecar.checks.len()), (1, 0));
+    assert_eq!((&*second.meta["version"], &*third.meta["version"]), ("v1", "v2"));
 }

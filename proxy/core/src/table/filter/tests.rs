@@ -1,5 +1,7 @@
 //! Filters over one instance, each with what it says of it.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::catalog::{HealthCheck, HealthEntry};
 use crate::entry::{HealthStatus, MeshGatewayMode};
@@ -15,10 +17,12 @@ fn instance() -> Instance {
         host: "10.0.0.1".to_owned(),
         port: 8080,
         address: "10.0.0.1:21000".to_owned(),
-        tags: vec!["blue".to_owned(), "canary".to_owned()],
-        meta: [("version", "v1"), ("a b", "x"), ("empty", "")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
+        tags: ["blue".to_owned(), "canary".to_owned()].into(),
+        meta: Arc::new(
+            [("version", "v1"), ("a b", "x"), ("empty", "")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        ),
         weight_passing: 10,
         weight_warning: 1,
         status: HealthStatus::Warning,

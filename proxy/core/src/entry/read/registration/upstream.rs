@@ -17,9 +17,9 @@ pub(super) fn list(item: &Item<'_>, transparent: bool) -> Vec<Upstream> {
     let mut upstreams = Vec::with_capacity(items.len());
     for item in items {
         let Some(upstream) = item.fields().and_then(|map| read(map, transparent)) else { continue };
-        let key = key(&upstream);
-        if !keys.insert(key.clone()) {
-            item.error(format!("upstreams cannot contain duplicates of {key}"));
+        let Upstream { destination_name, destination_peer, datacenter, .. } = &upstream;
+        if !keys.insert((destination_name.clone(), destination_peer.clone(), datacenter.clone())) {
+            item.error(format!("upstreams cannot contain duplicates of {}", shown(&upstream)));
         }
         if let Some(listener) = listener(&upstream)
             && !listeners.insert(listener.clone())
@@ -35,7 +35,7 @@ pub(super) fn list(item: &Item<'_>, transparent: bool) -> Vec<Upstream> {
 }
 
 /// What an upstream leads to, as Consul shows it.
-fn key(upstream: &Upstream) -> String {
+fn shown(upstream: &Upstream) -> String {
     let peer = upstream.destination_peer.as_ref().map(ToString::to_string).unwrap_or_default();
     let datacenter = upstream.datacenter.as_ref().map(ToString::to_string).unwrap_or_default();
     format!(

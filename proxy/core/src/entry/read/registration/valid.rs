@@ -132,13 +132,15 @@ fn gateway(registration: &Registration, word: &str, connect: &Connect, item: &It
         item.error(format!("A {word} cannot have a sidecar service defined"));
     }
     let proxy = &registration.proxy;
+    // As they are written: one that cannot be read is one too many all the same.
+    let upstreams = item.fields().and_then(|mut it| it.map("proxy")).is_some_and(|it| it.has("upstreams"));
     let set = [
         ("DestinationServiceName", proxy.destination_service_name.is_some()),
         ("DestinationServiceID", proxy.destination_service_id.is_some()),
         ("LocalServiceAddress", proxy.local_service_address.is_some()),
         ("LocalServicePort", proxy.local_service_port.is_some()),
         ("LocalServiceSocketPath", proxy.local_service_socket_path.is_some()),
-        ("Upstreams", !proxy.upstreams.is_empty()),
+        ("Upstreams", upstreams),
     ];
     for (field, _) in set.iter().filter(|(_, set)| *set) {
         item.error(format!("The Proxy.{field} configuration is invalid for a {word}"));
