@@ -115,14 +115,18 @@ pub(super) fn header_changes(
 
 /// What a splitter says beyond Consul: `sticky by cookie sid or source_ip`, `empty legs next`.
 pub(super) fn rules(rules: &SplitRules) -> Vec<String> {
+    let sticky = (!rules.sticky.is_empty()).then(|| format!("sticky by {}", sticky(&rules.sticky)));
+    let empty = rules.empty_leg.map(|rule| format!("empty legs {}", rule.as_str()));
+    sticky.into_iter().chain(empty).collect()
+}
+
+/// What keeps a request on its leg: `cookie sid or source_ip`.
+pub(crate) fn sticky(by: &[Sticky]) -> String {
     let one = |sticky: &Sticky| match sticky.field_value.as_str() {
         "" => sticky.field.as_str().to_owned(),
         name => format!("{} {}", sticky.field.as_str(), escaped(name)),
     };
-    let sticky: Vec<String> = rules.sticky.iter().map(one).collect();
-    let sticky = (!sticky.is_empty()).then(|| format!("sticky by {}", sticky.join(" or ")));
-    let empty = rules.empty_leg.map(|rule| format!("empty legs {}", rule.as_str()));
-    sticky.into_iter().chain(empty).collect()
+    by.iter().map(one).collect::<Vec<_>>().join(" or ")
 }
 
 /// `33.33%`, `50%`

@@ -6,11 +6,9 @@ use super::facts::{Facts, Subject};
 use super::services::chain_of;
 use super::{Side, words};
 use crate::chain::UpstreamSettings;
-use crate::entry::{
-    Kind, Limits, MeshGatewayMode, PassiveHealthCheck, Registration, ServiceDefaults, Upstream,
-    UpstreamConfig,
-};
+use crate::entry::{Kind, Limits, MeshGatewayMode, Registration, ServiceDefaults, Upstream};
 use crate::name::{ServiceName, TrustDomain};
+use crate::outlier::OutlierPolicy;
 
 pub(super) fn tell(side: &Side<'_>, trust_domain: &TrustDomain, facts: &mut Facts) {
     let mut elsewhere = BTreeMap::new();
@@ -158,7 +156,8 @@ impl Sidecar<'_, '_> {
         );
         let entries = &self.side.config.entries;
         let Some(caller) = self.it.proxy.destination_service_name.clone() else { return };
-        let overrides = UpstreamSettings::new(entries, &caller, self.it, upstream).overrides();
+        let settings = UpstreamSettings::new(entries, &caller, self.it, upstream);
+        let overrides = settings.overrides();
         let usual = upstream.destination_peer.is_none().then(|| entries.protocol(&upstream.destination_name));
         let protocol = overrides.protocol.filter(|it| Some(*it) != usual);
         self.tell(&format!("{name}: protocol"), protocol.map(|it| it.as_str().to_owned()));
@@ -166,21 +165,8 @@ impl Sidecar<'_, '_> {
         let afar = leaves || upstream.destination_peer.is_some() || upstream.datacenter.is_some();
         let mode = Some(overrides.mesh_gateway).filter(|it| *it != MeshGatewayMode::Default && afar);
         self.tell(&format!("{name}: gateway"), mode.map(|it| it.as_str().to_owned()));
-        let configs = self.configs(upstream);
-        let limited = configs.iter().find_map(|it| limits(&it.limits));
-        let checked = configs.iter().find_map(|it| it.passive_health_check.as_ref().and_then(check));
-        self.tell(&format!("{name}: limits"), limited);
-        self.tell(&format!("{name}: ejection"), checked);
-    }
-
-    /// Whose word counts about an upstream, the first first.
-    fn configs<'u>(&'u self, upstream: &'u Upstream) -> Vec<&'u UpstreamConfig> {
-        let theirs = self.defaults().map(|it| &it.upstream_config);
-        let same = |it: &&UpstreamConfig| {
-            it.name.as_ref() == Some(&upstream.destination_name) && it.peer == upstream.destination_peer
-        };
-        let of_this = theirs.and_then(|it| it.overrides.iter().find(same));
-        [Some(&upstream.config), of_this, theirs.map(|it| &it.defaults)].into_iter().flatten().collect()
+        self.tell(&format!("{name}: limits"), settings.limits().next().and_then(|it| limits(&it.value)));
+        self.tell(&format!("{name}: ejection"), ejection(&settings.outlier()));
     }
 }
 
@@ -205,12 +191,14 @@ fn limits(it: &Limits) -> Option<String> {
     ])
 }
 
-fn check(it: &PassiveHealthCheck) -> Option<String> {
+/// What differs from the default: to write a default is no change.
+fn ejection(it: &OutlierPolicy) -> Option<String> {
+    let usual = OutlierPolicy::default();
+    let other = |is: u32, usual: u32| (is != usual).then(|| is.to_string());
     words::set([
-        ("failures", text(it.max_failures)),
-        ("interval", it.interval.map(words::time)),
-        ("base time", it.base_ejection_time.map(words::time)),
-        ("most per cent", text(it.max_ejection_percent)),
-        ("enforcing 5xx", text(it.enforcing_consecutive_5xx)),
+        ("failures", other(it.max_failures, usual.max_failures)),
+        ("base time", (it.base_ejection != usual.base_ejection).then(|| words::time(it.base_ejection))),
+        ("most per cent", other(it.max_ejection_percent, usual.max_ejection_percent)),
+        ("enforcing 5xx", other(it.enforcing_consecutive_5xx, usual.enforcing_consecutive_5xx)),
     ])
 }

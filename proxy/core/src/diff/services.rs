@@ -8,8 +8,10 @@ use std::collections::{BTreeSet, HashSet};
 use super::facts::{Facts, Subject};
 use super::{Side, words};
 use crate::catalog::Instance;
-use crate::chain::{Chain, ChainTarget, Context, Leg, Node, NodeKey, Overrides, compile, describe};
-use crate::entry::{EntrySet, HealthStatus, Kind, LoadBalancer, MeshGatewayMode};
+use crate::chain::{
+    Chain, ChainTarget, Context, Leg, Node, NodeKey, Overrides, SplitRules, compile, describe,
+};
+use crate::entry::{EmptyLeg, EntrySet, HealthStatus, Kind, LoadBalancer, MeshGatewayMode};
 use crate::load::Config;
 use crate::name::{Datacenter, ServiceName, TargetId, TrustDomain};
 use crate::table::filter::Filter;
@@ -103,7 +105,8 @@ impl Teller<'_, '_> {
 
     fn node(&mut self, key: &NodeKey, node: &Node) {
         match (key, node) {
-            (NodeKey::Splitter(service), Node::Splitter { legs, load_balancer, .. }) => {
+            (NodeKey::Splitter(service), Node::Splitter { legs, load_balancer, rules, .. }) => {
+                self.rules(service, rules, legs);
                 for leg in legs.iter().filter(|leg| leg.runtime_points > 0) {
                     let what = self.leg(leg, legs);
                     self.tell(service, what, describe::per_cent(leg.runtime_points));
@@ -123,6 +126,32 @@ impl Teller<'_, '_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What a splitter and those flattened into it say beyond Consul.
+    fn rules(&mut self, service: &ServiceName, rules: &SplitRules, legs: &[Leg]) {
+        for choice in rules.choices.iter().filter(|choice| !choice.by.is_empty()) {
+            let what = if choice.splitter == *service {
+                "sticky by".to_owned()
+            } else {
+                format!("sticky by, within splitter {}", choice.splitter)
+            };
+            self.tell(service, what, describe::sticky(&choice.by));
+        }
+        for scope in &rules.scopes {
+            let what = if scope.legs.len() == legs.len() {
+                // To fail is what happens without a rule too.
+                if scope.rule == EmptyLeg::Fail {
+                    continue;
+                }
+                "a leg without endpoints".to_owned()
+            } else {
+                let inside = legs.get(scope.legs.clone()).unwrap_or_default();
+                let inside: Vec<_> = inside.iter().map(|leg| words::stage(&leg.next, self.home)).collect();
+                format!("a leg without endpoints, of {}", inside.join(", "))
+            };
+            self.tell(service, what, words::empty_leg(scope.rule));
         }
     }
 
@@ -175,7 +204,8 @@ impl Teller<'_, '_> {
         let here = all.iter().filter(|it| Some(&it.datacenter) == id.datacenter());
         let mut selected: Vec<&str> = here.filter(|it| filter.takes(it)).map(|it| it.id.as_str()).collect();
         selected.sort_unstable();
-        self.tell(&id.service, format!("instances of {name}"), selected.join(", "));
+        let selected = if selected.is_empty() { "none".to_owned() } else { selected.join(", ") };
+        self.tell(&id.service, format!("instances of {name}"), selected);
     }
 }
 

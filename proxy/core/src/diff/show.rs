@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 use super::{Change, Diff, Group};
 use crate::chain::describe::escaped;
 
+/// How long the line of a change may be before it is broken.
+const WIDTH: usize = 98;
+
 impl fmt::Display for Diff {
-    /// A line a subject, and below it one a change: `+` is new, `-` is gone, `~` changes.
+    /// A line a subject, and below it one a change: `+` is new, `-` is gone, `~` changes. A long change takes three.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.groups.is_empty() {
             return f.write_str("no change in behaviour");
@@ -39,7 +42,14 @@ fn line(change: &Change) -> String {
         (Some(before), None) => format!("- {}", told(before)),
         (before, after) => {
             let side = |how: &Option<String>| escaped(how.as_deref().unwrap_or_default());
-            format!("~ {what}: {} -> {}", side(before), side(after))
+            let (before, after) = (side(before), side(after));
+            let line = format!("~ {what}: {before} -> {after}");
+            // What differs is found more easily where one stands below the other.
+            if line.chars().count() <= WIDTH {
+                line
+            } else {
+                format!("~ {what}\n      {before}\n   -> {after}")
+            }
         }
     }
 }

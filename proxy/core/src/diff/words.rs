@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::chain::{NodeKey, describe};
 use crate::duration::{self, Signed};
-use crate::entry::{Destination, HeaderModifiers};
+use crate::entry::{Destination, EmptyLeg, HeaderModifiers};
 use crate::name::{Datacenter, Locus, TargetId};
 
 /// A target as people call it: `v1 of web in dc2`, `web at peer east`.
@@ -71,6 +71,15 @@ pub(super) fn headers(side: &str, modifiers: Option<&HeaderModifiers>) -> Option
     all.extend(it.set.iter().map(|(name, value)| format!("{name}={value}")));
     all.extend(it.add.iter().map(|(name, value)| format!("+{name}={value}")));
     (!all.is_empty()).then(|| format!("{side} headers {}", all.join(" ")))
+}
+
+/// What becomes of a request whose leg has no endpoint.
+pub(super) fn empty_leg(rule: EmptyLeg) -> &'static str {
+    match rule {
+        EmptyLeg::Fail => "the request fails",
+        EmptyLeg::Next => "the next leg takes it",
+        EmptyLeg::Renormalise => "the other legs share it",
+    }
 }
 
 pub(super) fn time(it: Duration) -> String {

@@ -50,7 +50,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Shares with `other` whatever both say alike. Instances of a service say nearly all alike, and a catalog has many.
+    /// Shares with `other` what both say alike: between instances of a service that is nearly all of it.
     pub(crate) fn share(&mut self, other: &Self) {
         if self.tags == other.tags {
             self.tags = Arc::clone(&other.tags);

@@ -8,6 +8,7 @@ use crate::chain::{Node, NodeKey, describe};
 use crate::duration::Signed;
 use crate::entry::settings::{self, Setting, Source};
 use crate::entry::{DEFAULT_REQUEST_TIMEOUT, Destination};
+use crate::name::ServiceName;
 use crate::outlier::Availability;
 use crate::pick::{Balance, Resolver, Tried};
 use crate::table::{DEFAULT_IDLE_TIMEOUT, Decision, RetryPolicy};
@@ -23,27 +24,38 @@ impl<'a> Question<'a> {
             points: leg.points,
             target: first_target(&leg.resolver),
         };
+        let service = self.splitter(decision)?;
+        let rules = match self.chain?.nodes.get(&NodeKey::Splitter(service.clone()))? {
+            Node::Splitter { rules, .. } => rules,
+            _ => return None,
+        };
+        let by = rules.choices.iter().filter(|choice| !choice.by.is_empty()).map(|choice| {
+            let by = describe::sticky(&choice.by);
+            if choice.splitter == service { by } else { format!("{by} within {}", choice.splitter) }
+        });
         Some(SplitPassed {
-            service: self.splitter(decision)?,
+            service: service.to_string(),
             chosen: if decision.sticky { "sticky" } else { "by turns" },
+            sticky_by: by.collect(),
+            empty_leg: rules.empty_leg.unwrap_or_default().as_str(),
             legs: split.legs().iter().enumerate().map(leg).collect(),
         })
     }
 
     /// Whose splitter a decision passes.
-    fn splitter(&self, decision: &Decision<'_>) -> Option<String> {
+    pub(super) fn splitter(&self, decision: &Decision<'_>) -> Option<ServiceName> {
         let chain = self.chain?;
         let key = match (chain.nodes.get(&chain.start)?, decision.route_index) {
             (Node::Router { routes }, Some(index)) => &routes.get(index)?.next,
             _ => &chain.start,
         };
         match key {
-            NodeKey::Splitter(service) => Some(service.to_string()),
+            NodeKey::Splitter(service) => Some(service.clone()),
             NodeKey::Router(_) | NodeKey::Resolver(_) => None,
         }
     }
 
-    pub(super) fn outcome(&self, decision: &Decision<'_>, warnings: &mut Vec<String>) -> Outcome {
+    pub(super) fn outcome(&self, decision: &Decision<'a>, warnings: &mut Vec<String>) -> Outcome {
         let resolver = decision.resolver;
         let (hash, affinity) = self.hash(decision, warnings);
         let request = self.request.as_ref();
@@ -54,6 +66,8 @@ impl<'a> Question<'a> {
         });
         Outcome {
             leg: decision.leg_index,
+            instead: self.instead(decision).iter().filter_map(|it| it.leg_index).collect(),
+            redirects: self.redirects(decision),
             resolver: first_target(resolver),
             targets: self.targets(resolver, serves, warnings),
             load_balancer: self.load_balancer(decision, affinity),
@@ -62,6 +76,7 @@ impl<'a> Question<'a> {
             idle_timeout: request.map(|_| self.idle_timeout(decision)),
             retries: request.map(|request| self.retries(decision, request, warnings)),
             leaves,
+            response_headers: request.map(|_| response_headers(decision)).unwrap_or_default(),
         }
     }
 
@@ -186,6 +201,18 @@ impl<'a> Question<'a> {
             set_by: set_by.filter(|_| policy.retries > 0).map(|it| origin(&it, self.locate)),
         }
     }
+}
+
+/// What is done to an answer's headers: first by the leg, then by the route.
+fn response_headers(decision: &Decision<'_>) -> Vec<String> {
+    let edits = [decision.leg_headers.map(|leg| &leg.response), Some(&decision.route.headers.response)];
+    let mut all = Vec::new();
+    for it in edits.into_iter().flatten() {
+        all.extend(it.remove.iter().map(|name| format!("-{name}")));
+        all.extend(it.set.iter().map(|(name, value)| format!("{name}={value}")));
+        all.extend(it.add.iter().map(|(name, value)| format!("+{name}={value}")));
+    }
+    all
 }
 
 /// The field that first names a condition to retry on.

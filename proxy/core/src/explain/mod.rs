@@ -7,6 +7,7 @@
 
 mod effective;
 mod legs;
+mod redirects;
 mod report;
 mod routes;
 mod targets;
@@ -16,7 +17,8 @@ pub use effective::Locate;
 use effective::{effective, of_group, overruled, time};
 pub use report::{
     Departure, Effective, EndpointOffered, Explanation, Hash, Header, InstanceLeftOut, Lack, LegShare, Named,
-    Origin, Outcome, Overridden, Request, Retries, RouteMissed, RouteTaken, SplitPassed, TargetTried,
+    Origin, Outcome, Overridden, Redirected, Request, Retries, RouteMissed, RouteTaken, SplitPassed,
+    TargetTried,
 };
 use serde_json::Value;
 pub use text::draw;
@@ -120,7 +122,8 @@ impl<'a> Question<'a> {
         let request = incoming.as_request();
         let first = table.peek_for(&request, 0);
         let Some(split) = table.split(first.route_index).filter(|_| !first.sticky) else {
-            return vec![first];
+            let others = self.instead(&first);
+            return std::iter::once(first).chain(others).collect();
         };
         let mut up_to = 0;
         let mut decisions = Vec::new();
@@ -129,6 +132,15 @@ impl<'a> Question<'a> {
             up_to += leg.points;
         }
         decisions
+    }
+
+    /// Where the requests of a leg without an endpoint go, one decision for each leg that gets some.
+    fn instead(&self, decision: &Decision<'a>) -> Vec<Decision<'a>> {
+        let Some(incoming) = &self.request else { return Vec::new() };
+        if decision.resolver.in_force(self.now).is_some() {
+            return Vec::new();
+        }
+        self.table.peek_instead(decision, &incoming.as_request(), self.now)
     }
 
     fn protocol(&self) -> Effective {

@@ -155,8 +155,13 @@ pub struct SplitPassed {
     /// The service whose splitter it is.
     pub service: String,
     /// `by turns`: which leg comes next is counted, so that shares are exact. `sticky`: the request itself says, and
-    /// there is one outcome, that of its leg.
+    /// the first outcome is that of its leg, those after it are of legs that take its place.
     pub chosen: &'static str,
+    /// What keeps requests on a leg, such as `header x-user`, and the same of splitters flattened into this one. The
+    /// first that a request has counts.
+    pub sticky_by: Vec<String>,
+    /// What becomes of requests whose leg has no endpoint: `fail`, `next` or `renormalise`.
+    pub empty_leg: &'static str,
     /// As the splitter lists them, splitters that it leads to flattened into it.
     pub legs: Vec<LegShare>,
 }
@@ -180,6 +185,10 @@ pub struct Outcome {
     /// Index into the splitter's legs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<usize>,
+    /// The legs that get its requests, because this one has no endpoint and the splitter has a rule for that.
+    pub instead: Vec<usize>,
+    /// The redirects that led here, in order.
+    pub redirects: Vec<Redirected>,
     /// The first of them.
     pub resolver: String,
     /// In failover order.
@@ -201,6 +210,19 @@ pub struct Outcome {
     /// The request as it leaves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaves: Option<Departure>,
+    /// What is done to the headers of its answer, in order: `-NAME`, `NAME=VALUE` for set, `+NAME=VALUE` for added.
+    pub response_headers: Vec<String>,
+}
+
+/// A redirect of a resolver.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Redirected {
+    /// The service whose resolver it is.
+    pub from: String,
+    /// Where it leads: a service, `[SUBSET.]SERVICE[@peer:PEER|@dc:DATACENTER]`.
+    pub to: String,
+    /// Where it is written.
+    pub set_by: Origin,
 }
 
 /// A target of the failover order.

@@ -108,11 +108,17 @@ impl Question<'_> {
         for outcome in &said.outcomes {
             if outcome.targets.iter().all(|it| !it.serves) {
                 let targets: Vec<&str> = outcome.targets.iter().map(|it| it.id.as_str()).collect();
-                let answer = if said.request.is_some() { "503 (UH)" } else { "a closed connection" };
-                warnings.push(format!(
-                    "no endpoint is available in {}: the answer is {answer}",
-                    targets.join(", ")
-                ));
+                let legs = said.split.as_ref().map_or(&[][..], |it| &it.legs);
+                let instead = outcome.instead.iter().filter_map(|leg| Some(legs.get(*leg)?.target.as_str()));
+                let instead: Vec<&str> = instead.collect();
+                let answer = if !instead.is_empty() {
+                    format!("requests of this leg go to {} instead", instead.join(", "))
+                } else if said.request.is_some() {
+                    "the answer is 503 (UH)".to_owned()
+                } else {
+                    "the answer is a closed connection".to_owned()
+                };
+                warnings.push(format!("no endpoint is available in {}: {answer}", targets.join(", ")));
             }
         }
         let limits = said.settings.iter().filter(|it| it.name.starts_with("Limits."));

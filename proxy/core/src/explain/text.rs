@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::report::{
-    Departure, Effective, EndpointOffered, Explanation, Origin, Outcome, RouteMissed, RouteTaken,
+    Departure, Effective, EndpointOffered, Explanation, Origin, Outcome, Redirected, RouteMissed, RouteTaken,
     SplitPassed, TargetTried,
 };
 use crate::chain::describe::escaped;
@@ -148,7 +148,15 @@ impl Page {
 
     /// `taken` is the leg that a sticky request takes.
     fn split(&mut self, split: &SplitPassed, taken: Option<usize>) {
-        self.heading(&format!("Splitter {}, {}", split.service, split.chosen));
+        let by = split.sticky_by.join(" or ");
+        let chosen = match (split.chosen, by.is_empty()) {
+            ("sticky", _) => format!("sticky by {by}"),
+            (turns, true) => turns.to_owned(),
+            (turns, false) => format!("{turns}: the request has no {by} to stick to"),
+        };
+        let empty = if split.empty_leg == "fail" { "" } else { ", empty legs " };
+        let rule = if empty.is_empty() { "" } else { split.empty_leg };
+        self.heading(&format!("Splitter {}, {chosen}{empty}{rule}", split.service));
         for leg in &split.legs {
             let sticks = if taken == Some(leg.index) { "  <- this request" } else { "" };
             self.pair(2, &leg.share, &format!("{}{sticks}", leg.target));
@@ -159,6 +167,16 @@ impl Page {
         let leg = outcome.leg.and_then(|leg| said.split.as_ref()?.legs.get(leg));
         let share = leg.map(|leg| format!(", {} of the requests", leg.share)).unwrap_or_default();
         self.heading(&format!("Resolver {}{share}", outcome.resolver));
+        for redirect in &outcome.redirects {
+            let Redirected { from, to, set_by } = redirect;
+            let place = if set_by.place.is_empty() { String::new() } else { format!(" ({})", set_by.place) };
+            self.pair(2, "redirect", &escaped(&format!("{from} -> {to}{place}")));
+        }
+        if let Some(split) = said.split.as_ref().filter(|_| !outcome.instead.is_empty()) {
+            let legs = outcome.instead.iter().filter_map(|leg| Some(split.legs.get(*leg)?.target.as_str()));
+            let legs: Vec<&str> = legs.collect();
+            self.pair(2, "empty", &format!("its requests go to {}", legs.join(", ")));
+        }
         for (rank, target) in outcome.targets.iter().enumerate() {
             self.target(rank, target, &said.datacenter);
         }
@@ -173,6 +191,9 @@ impl Page {
         }
         if let Some(leaves) = &outcome.leaves {
             self.leaves(leaves);
+        }
+        for (i, change) in outcome.response_headers.iter().enumerate() {
+            self.pair(2, if i == 0 { "answer gets" } else { "" }, &escaped(change));
         }
     }
 
@@ -275,13 +296,19 @@ impl Page {
 
     /// A value and who set it: the place goes below where the line would be too long.
     fn sourced(&mut self, indent: usize, name: &str, value: &str, set_by: &str) {
-        let line = format!("{value:VALUE$}{set_by}");
-        match set_by.rsplit_once(" (") {
-            Some((said, place)) if self.column + 2 + line.chars().count() > WIDTH => {
-                self.pair(indent, name, &format!("{value:VALUE$}{said}"));
-                self.pair(indent, "", &format!("{:VALUE$}({place}", ""));
-            }
-            _ => self.pair(indent, name, &line),
+        let room = WIDTH.saturating_sub(self.column + 2 + VALUE);
+        let long = |text: &str| text.chars().count() > room;
+        let (said, place) = match set_by.rsplit_once(" (") {
+            Some((said, place)) if long(set_by) => (said, Some(format!("({place}"))),
+            _ => (set_by, None),
+        };
+        let (said, field) = match said.split_once(": ") {
+            Some((entry, field)) if long(said) => (format!("{entry}:"), Some(format!("  {field}"))),
+            _ => (said.to_owned(), None),
+        };
+        self.pair(indent, name, &format!("{value:VALUE$}{said}"));
+        for line in [field, place].into_iter().flatten() {
+            self.pair(indent, "", &format!("{:VALUE$}{line}", ""));
         }
     }
 }

@@ -87,7 +87,7 @@ impl<'a> Criteria<'a> {
                 other.query.iter().any(|(it, other)| it == name && test.excludes(other, regexes))
             })
         };
-        methods || self.path.disjoint(&other.path) || headers() || query()
+        methods || self.path.disjoint(&other.path, regexes) || headers() || query()
     }
 
     /// The header or query parameter of which two things are asked that cannot both hold.
@@ -219,13 +219,18 @@ impl Path {
         }
     }
 
-    fn disjoint(&self, other: &Path) -> bool {
+    fn disjoint(&self, other: &Path, regexes: &Regexes) -> bool {
         match (self, other) {
+            (Self::Regex { pattern, .. }, Self::Exact(Text { text, fold: false }))
+            | (Self::Exact(Text { text, fold: false }), Self::Regex { pattern, .. }) => {
+                regexes.matches(pattern, text) == Some(false)
+            }
             (Self::Exact(a), Self::Exact(b)) => !a.text.eq_ignore_ascii_case(&b.text),
             (Self::Exact(exact), Self::Prefix(prefix)) | (Self::Prefix(prefix), Self::Exact(exact)) => {
                 !starts_in_any_case(&exact.text, &prefix.text)
             }
-            (Self::Prefix(a), Self::Prefix(b)) => {
+            (Self::Prefix(a), Self::Prefix(b) | Self::Regex { begins: b, .. })
+            | (Self::Regex { begins: a, .. }, Self::Prefix(b) | Self::Regex { begins: b, .. }) => {
                 !starts_in_any_case(&a.text, &b.text) && !starts_in_any_case(&b.text, &a.text)
             }
             _ => false,

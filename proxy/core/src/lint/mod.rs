@@ -35,13 +35,13 @@ pub fn lint(config: &Config, catalog: &Catalog, files: &[File]) -> Vec<Problem> 
     let world = World::new(config, catalog);
     let mut findings = Findings::new(files);
     let shadows = routes::shadows(&config.entries);
-    let reach = Reach::new(&world, &shadows);
+    let mut reach = Reach::new(&world, &shadows);
     routes::check(&world, &shadows, &mut findings);
     splits::check(&world, &reach, &mut findings);
     resolvers::check(&world, &reach, &mut findings);
     failover::check(&world, &reach, &mut findings);
     intentions::check(&world, &mut findings);
-    exports::check(&world, &mut findings);
+    exports::check(&world, &mut reach, &mut findings);
     upstreams::check(&world, &mut findings);
     findings.finish()
 }

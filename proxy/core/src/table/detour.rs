@@ -3,7 +3,10 @@
 //! Asked only when a leg has nothing to offer, so a request whose leg has an endpoint pays nothing for it. Kept out:
 //! counting, which the shell does for every leg found empty, whatever the rule.
 
-use super::{Decision, Request, ServiceTable};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use super::{Decision, Request, ServiceTable, Split};
 use crate::Tick;
 use crate::pick::Tried;
 
@@ -18,11 +21,51 @@ impl ServiceTable {
         tried: &Tried,
         now: Tick,
     ) -> Option<Decision<'a>> {
+        let turn = |split: &Split, open: &dyn Fn(usize) -> bool| split.next_among(open);
+        self.replaced(decision, request, tried, now, turn)
+    }
+
+    /// Every decision that [`Self::instead`] may come to when nothing has been tried: one for each leg that gets a share
+    /// of what `decision` would have got. Counts nothing: for `explain`.
+    pub fn peek_instead<'a>(
+        &'a self,
+        decision: &Decision<'a>,
+        request: &Request<'_>,
+        now: Tick,
+    ) -> Vec<Decision<'a>> {
+        let tried = Tried::default();
+        let legs = decision.split.and_then(|split| self.splits.get(split)).map_or(0, |it| it.legs().len());
+        let mut all = BTreeMap::new();
+        for wanted in 0..legs {
+            let by_turns = Cell::new(false);
+            let turn = |_: &Split, open: &dyn Fn(usize) -> bool| {
+                by_turns.set(true);
+                // Where the wanted leg is not on offer, one that is stands in: it is found under its own number too.
+                Some(wanted).filter(|leg| open(*leg)).or_else(|| (0..legs).find(|leg| open(*leg)))
+            };
+            let found = self.replaced(decision, request, &tried, now, turn);
+            all.extend(found.and_then(|it| Some((it.leg_index?, it))));
+            if !by_turns.get() {
+                break;
+            }
+        }
+        all.into_values().collect()
+    }
+
+    fn replaced<'a>(
+        &'a self,
+        decision: &Decision<'a>,
+        request: &Request<'_>,
+        tried: &Tried,
+        now: Tick,
+        turn: impl Fn(&Split, &dyn Fn(usize) -> bool) -> Option<usize>,
+    ) -> Option<Decision<'a>> {
         let split = self.splits.get(decision.split?)?;
         // A cookie that was made stays the same one, for it has the same draw.
         let (from, mut set_cookies) = (decision.leg_index?, decision.set_cookies.clone());
         let open = |leg: usize| split.legs()[leg].resolver.has_another(tried, now);
-        let chosen = split.instead(from, request, &mut set_cookies, open).filter(|it| it.leg != from)?;
+        let chosen =
+            split.instead(from, request, &mut set_cookies, open, turn).filter(|it| it.leg != from)?;
         let leg = &split.legs()[chosen.leg];
         // The endpoint's hash is the splitter's, whichever leg is taken.
         Some(Decision {
@@ -38,8 +81,6 @@ impl ServiceTable {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::Draw;
     use crate::catalog::Catalog;

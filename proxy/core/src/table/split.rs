@@ -96,13 +96,15 @@ impl Split {
     }
 
     /// The leg of a request whose leg `from` has no endpoint, among those that are `open`: by the innermost rule that
-    /// leads to one. None where a rule says that it fails, as it does without any.
+    /// leads to one. None where a rule says that it fails, as it does without any. `turn` says whose turn it is among
+    /// legs that share what has nothing to stick to: [`Self::next_among`], or for `explain` what counts nothing.
     pub(super) fn instead(
         &self,
         from: usize,
         request: &Request<'_>,
         cookies: &mut Vec<String>,
         open: impl Fn(usize) -> bool,
+        turn: impl Fn(&Self, &dyn Fn(usize) -> bool) -> Option<usize>,
     ) -> Option<Chosen> {
         let scopes = self.scopes.iter().rev().filter(|scope| scope.legs.contains(&from));
         let mut ruling = scopes.take_while(|scope| scope.rule != EmptyLeg::Fail);
@@ -114,18 +116,16 @@ impl Split {
                     let leg = (from + 1..legs.end).chain(legs.start..from).find(|leg| inside(*leg))?;
                     Some(Chosen { leg, sticky: false })
                 }
-                (EmptyLeg::Renormalise, None) => {
-                    Some(Chosen { leg: self.next_among(inside)?, sticky: false })
-                }
+                (EmptyLeg::Renormalise, None) => Some(Chosen { leg: turn(self, &inside)?, sticky: false }),
                 (EmptyLeg::Renormalise, Some(sticky)) => {
-                    sticky.choose(self.legs.len(), request, cookies, || self.next_among(inside), inside)
+                    sticky.choose(self.legs.len(), request, cookies, || turn(self, &inside), inside)
                 }
             }
         })
     }
 
     /// The next in turn among some legs, each as often as its weight makes it.
-    fn next_among(&self, open: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn next_among(&self, open: impl Fn(usize) -> bool) -> Option<usize> {
         let legs = || self.legs.iter().enumerate().filter(|(index, _)| open(*index));
         let sum: u64 = legs().map(|(_, leg)| u64::from(leg.points)).sum();
         let whole = u64::from(WHOLE);

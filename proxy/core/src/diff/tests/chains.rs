@@ -33,6 +33,16 @@ fn what_a_route_does_to_requests_is_told_as_it_takes_effect() {
         &with("NumRetries = 2 RetryOn = [\"5xx\"] PrefixRewrite = \"/\""),
         &["service web", "  ~ route path /a*: to api, within 3s -> to api, rewritten to /, 2 retries on 5xx"],
     );
+    check(
+        &with("RequestTimeout = \"3s\" RequestHeaders { Set { x-tenant = \"alpha\" } }"),
+        &with("RequestTimeout = \"4s\" RequestHeaders { Set { x-tenant = \"alpha\" } }"),
+        &[
+            "service web",
+            "  ~ route path /a*",
+            "      to api, within 3s, request headers x-tenant=alpha",
+            "   -> to api, within 4s, request headers x-tenant=alpha",
+        ],
+    );
     check_same(&with(""), &with("RequestTimeout = \"15s\" IdleTimeout = \"5m\" NumRetries = 4"));
 }
 
@@ -50,6 +60,9 @@ fn routes_that_share_requests_and_change_places_are_told() {
 #[test]
 fn what_never_matches_or_shares_no_request_may_move() {
     check_same(&router(&[A, C]), &router(&[C, A]));
+    let regex = "{ Match { HTTP { PathRegex = \"/items/[0-9]+\" } } Destination { Service = \"api\" } }";
+    check_same(&router(&[regex, C]), &router(&[C, regex]));
+    check_same(&router(&[AB, regex]), &router(&[regex, AB]));
     check_same(&router(&[A]), &router(&[A, AB]));
     check_same(&router(&[A]), &router(&[A, "{ Match { HTTP { PathPrefix = \"/\" } } }"]));
 }
@@ -69,6 +82,20 @@ fn shares_are_told_as_they_are_served() {
         &splitter("{ Weight = 100 }"),
         &splitter("{ Weight = 100 }, { Weight = 0 Service = \"api\" }"),
     );
+}
+
+#[test]
+fn what_keeps_requests_on_a_leg_and_saves_them_from_an_empty_one_is_told() {
+    let with = |more: &str| splitter("{ Weight = 50 }, { Weight = 50 Service = \"api\" }") + more;
+    let sticky = |field: &str| with(&format!("Sticky = [{{ Field = \"{field}\" FieldValue = \"u\" }}]\n"));
+    check(&with(""), &sticky("header"), &["service web", "  + sticky by: header u"]);
+    check(&sticky("header"), &sticky("cookie"), &["service web", "  ~ sticky by: header u -> cookie u"]);
+    check(
+        &with("EmptyLeg = \"next\""),
+        &with("EmptyLeg = \"renormalise\""),
+        &["service web", "  ~ a leg without endpoints: the next leg takes it -> the other legs share it"],
+    );
+    check_same(&with(""), &with("EmptyLeg = \"fail\""));
 }
 
 #[test]

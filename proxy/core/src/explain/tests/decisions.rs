@@ -158,3 +158,61 @@ config_entries { bootstrap = [
     let by_turns = world.explain_table(&chain, &table, &get("/"));
     assert_eq!((by_turns.split.map(|it| it.chosen), by_turns.outcomes.len()), (Some("by turns"), 2));
 }
+
+#[test]
+fn requests_of_an_empty_leg_are_shown_where_they_go() {
+    let mesh = |rules: &str| {
+        let entries = format!(
+            r#"config_entries {{ bootstrap = [
+  {{ Kind = "proxy-defaults" Name = "global" Config {{ protocol = "http" }} }},
+  {{ Kind = "service-splitter" Name = "web" {rules}
+    Splits = [{{ Weight = 20 }}, {{ Weight = 50 Service = "a" }}, {{ Weight = 30 Service = "b" }}] }},
+] }}
+services = [
+  {{ name = "a" port = 1 connect {{ sidecar_service {{ port = 21001 }} }} }},
+  {{ name = "b" port = 2 connect {{ sidecar_service {{ port = 21002 }} }} }},
+]
+"#
+        );
+        world(&[("web.hcl", &entries)])
+    };
+    for (rule, instead, answer) in [
+        ("", vec![], "the answer is 503 (UH)"),
+        ("EmptyLeg = \"fail\"", vec![], "the answer is 503 (UH)"),
+        ("EmptyLeg = \"next\"", vec![1], "requests of this leg go to a.default.default.dc1 instead"),
+        (
+            "EmptyLeg = \"renormalise\"",
+            vec![1, 2],
+            "requests of this leg go to a.default.default.dc1, b.default.default.dc1 instead",
+        ),
+    ] {
+        let said = mesh(rule).explain("web", &get("/"));
+        let of_legs: Vec<_> = said.outcomes.iter().map(|it| it.instead.clone()).collect();
+        assert_eq!(of_legs, [instead, vec![], vec![]], "{rule}");
+        assert_eq!(said.warnings, [format!("no endpoint is available in web.default.default.dc1: {answer}")]);
+    }
+    let world = mesh("EmptyLeg = \"renormalise\" Sticky { Field = \"header\" FieldValue = \"x-user\" }");
+    for user in 0..20 {
+        let request = Get { headers: vec![("x-user", user.to_string())], ..get("/") };
+        let legs: Vec<_> = world.explain("web", &request).outcomes.iter().map(|it| it.leg).collect();
+        assert!(matches!(legs[..], [Some(1 | 2)] | [Some(0), Some(1 | 2)]), "{legs:?}");
+    }
+}
+
+#[test]
+fn a_redirect_and_what_an_answer_gets_are_shown() {
+    let entries = r#"
+config_entries { bootstrap = [
+  { Kind = "proxy-defaults" Name = "global" Config { protocol = "http" } },
+  { Kind = "service-router" Name = "web" Routes = [
+    { Destination { Service = "old" ResponseHeaders { Add { x-a = "1" } Remove = ["x-b"] } } } ] },
+  { Kind = "service-resolver" Name = "old" Redirect { Service = "new" ServiceSubset = "v2" } },
+  { Kind = "service-resolver" Name = "new" Subsets { v2 {} } },
+] }
+"#;
+    let said = world(&[("web.hcl", entries)]).explain("web", &get("/"));
+    let redirects: Vec<_> = said.outcomes[0].redirects.iter().map(|it| (&*it.from, &*it.to)).collect();
+    assert_eq!(redirects, [("old", "v2.new")]);
+    assert_eq!(said.outcomes[0].response_headers, ["-x-b", "+x-a=1"]);
+    assert!(draw(&said).contains("redirect          old -> v2.new (web.hcl:6:"), "{}", draw(&said));
+}

@@ -60,11 +60,11 @@ fn the_json_has_its_stable_shape() {
             }],
         },
         "split": {
-            "service": "text", "chosen": "text",
+            "service": "text", "chosen": "text", "sticky_by": [], "empty_leg": "text",
             "legs": [{ "index": "number", "share": "text", "points": "number", "target": "text" }],
         },
         "outcomes": [{
-            "leg": "number",
+            "leg": "number", "instead": [], "redirects": [],
             "resolver": "text",
             "targets": [{
                 "id": "text", "datacenter": "text", "cluster": "text", "serves": true, "via": "text", "mesh_gateway": default,
@@ -79,6 +79,7 @@ fn the_json_has_its_stable_shape() {
             "idle_timeout": default,
             "retries": { "number": "number", "on": ["text"], "set_by": origin },
             "leaves": { "method": "text", "path": "text", "headers": [], "dropped": [] },
+            "response_headers": [],
         }],
         "settings": [{ "name": "text", "value": "number", "set_by": null, "overrode": [] }],
         "warnings": ["text"],

@@ -168,6 +168,27 @@ fn exports_of_nothing_and_to_nobody_are_named() {
 }
 
 #[test]
+fn an_exported_tcp_service_that_is_redirected_is_named() {
+    let exported = |protocol: &str| {
+        format!(
+            r#"config_entries {{ bootstrap = [
+  {{ Kind = "service-defaults" Name = "virtual" Protocol = "{protocol}" }},
+  {{ Kind = "service-defaults" Name = "api" Protocol = "{protocol}" }},
+  {{ Kind = "service-resolver" Name = "virtual" Redirect {{ Service = "api" }} }},
+  {{ Kind = "exported-services" Name = "default" Services = [{{ Name = "virtual" Consumers = [{{ Peer = "east" }}] }}] }},
+] }}
+"#
+        )
+    };
+    check(
+        &exported("tcp"),
+        "5:70",
+        "cannot introduce new discovery chain targets like \"api.default.default.dc1\"",
+    );
+    check_none(&exported("http"));
+}
+
+#[test]
 fn upstreams_that_nobody_answers_are_named() {
     let caller = |upstream: &str| {
         format!(
