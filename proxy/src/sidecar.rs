@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use spillway_core::chain::{self, Chains, Context, UpstreamSettings};
+use spillway_core::chain::{ChainError, Chains, Context, Overrides, UpstreamSettings};
 use spillway_core::endpoint::Address;
 use spillway_core::entry::{Kind, Registration, Upstream};
-use spillway_core::name::{Datacenter, Locus, SpiffeId, TargetId};
+use spillway_core::name::{Datacenter, Locus, PeerName, SpiffeId, TargetId};
 use spillway_core::outlier::OutlierPolicy;
 use spillway_core::pick::{Balance, Target, Via, Weights};
 use spillway_core::problem::{Place, Problem};
@@ -244,31 +244,17 @@ fn upstream_recipe(
     let Registered { application, sidecar } = registered;
     let entries = &inputs.config.entries;
     let wanted = UpstreamSettings::new(entries, &application.name, sidecar, upstream);
-    let overrides = wanted.overrides();
     let own = datacenter(application, inputs);
-    let service = upstream.destination_name.clone();
-    let source = match &upstream.destination_peer {
-        Some(peer) => {
-            // The exporter says what its service speaks. Until it does, and when it exports it no more, callers are
-            // answered in what everybody speaks here.
-            let usual = entries.proxy_defaults.as_ref().and_then(|global| global.protocol);
-            let overrides = chain::Overrides { protocol: overrides.protocol.or(usual), ..overrides };
-            Source::Peer { service, peer: peer.clone(), overrides }
-        }
-        None => {
-            let cx = Context {
-                service,
-                datacenter: upstream.datacenter.as_ref().unwrap_or(own).clone(),
-                trust_domain: inputs.trust_domain.clone(),
-                overrides,
-            };
-            let chain = chains.compile(&cx).map_err(|error| {
-                let place = error.at_fault().place(entries).unwrap_or(&upstream.place);
-                Problem::error(place, "", error.to_string())
-            })?;
-            Source::Chain(chain)
-        }
+    let cx = Context {
+        service: upstream.destination_name.clone(),
+        datacenter: upstream.datacenter.as_ref().unwrap_or(own).clone(),
+        trust_domain: inputs.trust_domain.clone(),
+        overrides: wanted.overrides(),
     };
+    let source = source(cx, upstream.destination_peer.as_ref(), inputs, chains).map_err(|error| {
+        let place = error.at_fault().place(entries).unwrap_or(&upstream.place);
+        Problem::error(place, "", error.to_string())
+    })?;
     Ok(Recipe {
         source,
         datacenter: own.clone(),
@@ -276,6 +262,21 @@ fn upstream_recipe(
         outlier: wanted.outlier(),
         exported: false,
     })
+}
+
+/// Where the requests of one upstream may go: along its chain, or to the service of a peer.
+fn source(
+    cx: Context,
+    peer: Option<&PeerName>,
+    inputs: &Inputs,
+    chains: &mut Chains,
+) -> Result<Source, ChainError> {
+    let Some(peer) = peer else { return chains.compile(&cx).map(Source::Chain) };
+    // The exporter says what its service speaks. Until it does, and when it exports it no more, callers are answered in
+    // what everybody speaks here.
+    let usual = inputs.config.entries.proxy_defaults.as_ref().and_then(|global| global.protocol);
+    let overrides = Overrides { protocol: cx.overrides.protocol.or(usual), ..cx.overrides };
+    Ok(Source::Peer { service: cx.service, peer: peer.clone(), overrides })
 }
 
 /// The addresses of a `host:port` whose host is a name, as the system resolves it. On the control thread.

@@ -23,8 +23,8 @@ mod api;
 
 pub(crate) use api::ExplainApi;
 
-use super::{Registered, datacenter, registered, resolve, upstream_recipe};
-use crate::assembly::{Recipe, Source};
+use super::{Registered, datacenter, registered, resolve, source, upstream_recipe};
+use crate::assembly::Recipe;
 use crate::attempt::as_decided;
 use crate::http1::{
     HeadView, Limits, Malformed, Parse, Reason, RequestHead, RequestOut, parse_request, write_request,
@@ -267,27 +267,17 @@ impl Asking {
             return upstream_recipe(upstream, registered, inputs, &mut chains);
         }
         let own = &inputs.config.agent.datacenter;
-        let source = match &self.peer {
-            Some(peer) => {
-                let protocol = entries.proxy_defaults.as_ref().and_then(|global| global.protocol);
-                let overrides = Overrides { protocol, ..Overrides::default() };
-                Source::Peer { service: self.service.clone(), peer: peer.clone(), overrides }
-            }
-            None => {
-                let cx = Context {
-                    service: self.service.clone(),
-                    datacenter: self.datacenter.as_ref().unwrap_or(own).clone(),
-                    trust_domain: inputs.trust_domain.clone(),
-                    overrides: Overrides::default(),
-                };
-                let chain = chains.compile(&cx).map_err(|error| {
-                    let entry = error.at_fault();
-                    let place = entry.place(entries).cloned().unwrap_or_default();
-                    Problem::error(&place, entry.to_string(), error.to_string())
-                })?;
-                Source::Chain(chain)
-            }
+        let cx = Context {
+            service: self.service.clone(),
+            datacenter: self.datacenter.as_ref().unwrap_or(own).clone(),
+            trust_domain: inputs.trust_domain.clone(),
+            overrides: Overrides::default(),
         };
+        let source = source(cx, self.peer.as_ref(), inputs, &mut chains).map_err(|error| {
+            let entry = error.at_fault();
+            let place = entry.place(entries).cloned().unwrap_or_default();
+            Problem::error(&place, entry.to_string(), error.to_string())
+        })?;
         Ok(Recipe {
             source,
             datacenter: own.clone(),
