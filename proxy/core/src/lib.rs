@@ -4,6 +4,7 @@
 //! **table** (as requests read it, [`table`]). Nothing here opens a socket or a file, spawns a task, reads a
 //! clock or rolls dice: time ([`Tick`]) and chance ([`Draw`]) are arguments.
 
+pub mod access_log;
 pub mod catalog;
 pub mod chain;
 pub mod diff;

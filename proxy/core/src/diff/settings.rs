@@ -78,7 +78,7 @@ fn logs(it: &ProxyDefaults, facts: &mut Facts) {
     };
     tell("access logs", to);
     tell("access logs of listeners", (!logs.disable_listener_logs).then(String::new));
-    tell("format of access logs", logs.json_format.clone().or_else(|| logs.text_format.clone()));
+    tell("format of access logs", logs.format.source().map(str::to_owned));
 }
 
 fn agent(it: &AgentSettings, facts: &mut Facts) {

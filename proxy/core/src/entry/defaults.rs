@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::resolver::FailoverPolicy;
 use super::{MeshGatewayMode, Protocol};
+use crate::access_log::Format;
 use crate::name::{PeerName, ServiceName};
 use crate::problem::Place;
 
@@ -182,10 +183,8 @@ pub struct AccessLogs {
     pub kind: Option<String>,
     /// With `file`.
     pub path: Option<PathBuf>,
-    /// A JSON object of Envoy's command operators; excludes `text_format`.
-    pub json_format: Option<String>,
-    /// One line of Envoy's command operators.
-    pub text_format: Option<String>,
+    /// `JSONFormat` or `TextFormat`, or the default.
+    pub format: Format,
 }
 
 /// `RateLimits.InstanceLevel`: what one instance takes before it answers 429.

@@ -14,6 +14,7 @@ use super::Head;
 use super::common::{balance, failover_policy, mesh_gateway, meta, no_locality, protocol};
 use super::fields::Fields;
 use super::item::Item;
+use crate::access_log::{Format, FormatError};
 use crate::entry::{
     AccessLogs, Expose, ExposePath, ProxyDefaults, RateLimitRoute, RateLimits, ServiceDefaults,
 };
@@ -240,16 +241,16 @@ pub(super) fn access_logs(fields: &mut Fields<'_>) -> AccessLogs {
     let Some(mut map) = fields.map("AccessLogs") else { return AccessLogs::default() };
     let fault = |text: &str| format!("invalid access log type: {text}");
     let kind = map.take("Type").and_then(|item| item.word_exactly(&["stdout", "stderr", "file"], fault));
-    let json = map.take("JSONFormat");
+    let json = written(&mut map, "JSONFormat", Format::json);
+    let text = written(&mut map, "TextFormat", Format::text);
     let logs = AccessLogs {
         enabled: map.flag("Enabled"),
         disable_listener_logs: map.flag("DisableListenerLogs"),
         kind: kind.map(str::to_owned),
         path: map.take("Path").and_then(|item| item.path()),
-        json_format: json.as_ref().and_then(|item| item.string()),
-        text_format: map.string("TextFormat"),
+        format: json.as_ref().or(text.as_ref()).cloned().flatten().unwrap_or_default(),
     };
-    if logs.json_format.is_some() && logs.text_format.is_some() {
+    if json.is_some() && text.is_some() {
         map.item.error("cannot specify both access log JSONFormat and TextFormat");
     }
     match (kind, &logs.path) {
@@ -257,11 +258,23 @@ pub(super) fn access_logs(fields: &mut Fields<'_>) -> AccessLogs {
         (Some("file"), Some(_)) | (_, None) => {}
         (_, Some(_)) => map.item.error("path is only valid for file type access logs"),
     }
-    if let (Some(item), Some(text)) = (&json, &logs.json_format)
-        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
-    {
-        item.error(format!("invalid access log json for JSON format: {error}"));
-    }
     map.finish();
     logs
+}
+
+/// A format, if one is written; None within when it is wrong, which has been said then.
+fn written(
+    map: &mut Fields<'_>,
+    name: &'static str,
+    compile: impl FnOnce(&str) -> Result<Format, FormatError>,
+) -> Option<Option<Format>> {
+    let item = map.take(name)?;
+    let compiled = compile(&item.string()?);
+    if let Err(error) = &compiled {
+        item.error(error.to_string());
+    }
+    for operator in compiled.iter().flat_map(Format::without_meaning) {
+        item.warn(format!("%{operator}% has no meaning here and is always empty"));
+    }
+    Some(compiled.ok())
 }

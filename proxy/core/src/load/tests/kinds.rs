@@ -155,7 +155,7 @@ fn defaults_with_every_field_are_read() {
     let global = entries.proxy_defaults.expect("read");
     assert_eq!((global.protocol, global.mesh_gateway), (Some(Protocol::Http), MeshGatewayMode::None));
     assert_eq!(global.prometheus_bind_addr.as_deref(), Some("0.0.0.0:9102"));
-    assert_eq!(global.access_logs.text_format.as_deref(), Some("%PATH%"));
+    assert_eq!(global.access_logs.format.source(), Some("%PATH%"));
 }
 
 #[test]

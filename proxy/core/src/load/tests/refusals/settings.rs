@@ -121,6 +121,14 @@ fn proxy_defaults_are_refused_as_consul_refuses_them() {
                 Some("cannot specify both access log JSONFormat and TextFormat"),
             ),
             ("AccessLogs { JSONFormat = \"{\" }", Some("invalid access log json for JSON format")),
+            (
+                "AccessLogs { TextFormat = \"%RESPONSE_COD%\" }",
+                Some("unknown command operator %RESPONSE_COD%, did you mean %RESPONSE_CODE%?"),
+            ),
+            (
+                "AccessLogs { JSONFormat = \"{\\\"a\\\": {\\\"b\\\": \\\"%REQ%\\\"}}\" }",
+                Some("%REQ%: names no header"),
+            ),
             ("AccessLogs { Enabled = true JSONFormat = \"{\\\"a\\\": \\\"%PATH%\\\"}\" }", None),
             // Consul fills it in from Config, whatever is written.
             ("Protocol = \"http\"", None),
