@@ -217,7 +217,16 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
                     Ok(_) => Outcome::Abandoned,
                     Err(failure) => failure.outcome(),
                 });
-                return request.done(passed_on.is_ok());
+                // What went elsewhere before took the time of others, too, and a tunnel that of its users.
+                if let Some(took) = request.done(passed_on.is_ok())
+                    && tried.len() == 1
+                    && answer.status != 101
+                {
+                    let grpc_status = passed_on.ok().flatten().or(answer.grpc_status);
+                    let failed = outcome(Answer { grpc_status, ..answer }) != Outcome::Served;
+                    pick.target.answered(pick.endpoint, took, failed, worker.now());
+                }
+                return;
             }
             Err(failure) => {
                 attempt.end(failure.outcome());
@@ -299,10 +308,11 @@ impl<'a> InFlight<'a> {
         Self { counters, begun: Instant::now() }
     }
 
-    fn done(self, served: bool) {
-        if served {
-            self.counters.latency.record(self.begun.elapsed());
-        }
+    /// How long it took, unless it was not served.
+    fn done(self, served: bool) -> Option<Duration> {
+        let took = served.then(|| self.begun.elapsed())?;
+        self.counters.latency.record(took);
+        Some(took)
     }
 }
 

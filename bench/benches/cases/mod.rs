@@ -24,7 +24,8 @@ pub(crate) const ROUTES: [usize; 4] = [10, 100, 1_000, 10_000];
 /// How many instances a target has.
 pub(crate) const INSTANCES: [usize; 4] = [1, 2, 10, 100];
 /// Policies of load balancing.
-pub(crate) const POLICIES: [&str; 5] = ["least_request", "random", "round_robin", "ring_hash", "maglev"];
+pub(crate) const POLICIES: [&str; 6] =
+    ["least_request", "peak_ewma", "random", "round_robin", "ring_hash", "maglev"];
 
 /// A service behind a router, all of whose rules lead to a 90/10 splitter.
 #[derive(Debug)]

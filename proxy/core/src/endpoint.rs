@@ -5,6 +5,7 @@
 //! out: connections, which are each worker's own, and the share of a target that 5xx answers may eject
 //! ([`crate::pick::Target::record`]).
 
+mod latency;
 mod registry;
 
 use std::fmt;
@@ -13,11 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
 
 pub use registry::Endpoints;
 
 use crate::Tick;
 use crate::outlier::{Availability, Outcome, Outlier, OutlierPolicy, State};
+use latency::Latency;
 
 /// What to dial.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -53,6 +56,7 @@ pub struct Endpoint {
     /// An [`Outlier`].
     health: AtomicU64,
     in_flight: AtomicU32,
+    latency: Latency,
     connect_failures: AtomicU64,
     ejections: AtomicU64,
 }
@@ -75,6 +79,7 @@ impl Endpoint {
             uid,
             health: AtomicU64::new(Outlier::default().into()),
             in_flight: AtomicU32::new(0),
+            latency: Latency::default(),
             connect_failures: AtomicU64::new(0),
             ejections: AtomicU64::new(0),
         }
@@ -132,6 +137,23 @@ impl Endpoint {
     /// Requests begun and not ended.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
+    }
+
+    /// Records how long it took to answer a request that went nowhere else before. For an endpoint of a target,
+    /// [`crate::pick::Target::answered`] is the one to call.
+    pub fn answered(&self, took: Duration, failed: bool, now: Tick) {
+        self.latency.record(took, failed, now);
+    }
+
+    /// How long it is expected to take; None when nothing is known.
+    pub fn expected(&self, now: Tick) -> Option<Duration> {
+        let micros = self.latency.expected(now);
+        (micros > 0).then(|| Duration::from_micros(micros.into()))
+    }
+
+    /// What one more request costs here, in microseconds of all requests in flight together.
+    pub(crate) fn cost(&self, now: Tick) -> u64 {
+        self.latency.cost(self.in_flight(), now)
     }
 
     /// Connection failures since it was first seen.

@@ -186,6 +186,13 @@ impl Target {
         }
     }
 
+    /// Records how long `endpoint` took to answer a request that went nowhere else before, where that matters.
+    pub fn answered(&self, endpoint: &Endpoint, took: Duration, failed: bool, now: Tick) {
+        if matches!(self.balance, Balance::PeakEwma) {
+            endpoint.answered(took, failed, now);
+        }
+    }
+
     /// Whether a 5xx answer of `endpoint` may eject it. Only the answer that would is worth counting the others
     /// for; two endpoints that trip at the same moment may both be let go, one over the limit.
     fn may_eject_for_5xx(&self, endpoint: &Endpoint, outcome: Outcome, now: Tick) -> bool {

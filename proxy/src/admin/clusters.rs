@@ -42,8 +42,9 @@ fn health(endpoint: &Endpoint) -> Value {
     health
 }
 
-/// What Envoy has no name for: where the endpoint stands, and how near it is to leaving.
-fn standing(endpoint: &Endpoint) -> Value {
+/// What Envoy has no name for: where the endpoint stands, how near it is to leaving, and how quickly it answers where
+/// that matters.
+fn standing(shared: &Shared, endpoint: &Endpoint) -> Value {
     let outlier = endpoint.outlier();
     let state = match outlier.state {
         State::Available => "available",
@@ -56,6 +57,7 @@ fn standing(endpoint: &Endpoint) -> Value {
         "consecutive_connection_failures": outlier.connect_failures,
         "consecutive_5xx": outlier.server_errors,
         "ejections": endpoint.ejections_total(),
+        "expected_latency_us": endpoint.expected(shared.now()).map(|it| it.as_micros()),
     })
 }
 
@@ -70,7 +72,7 @@ pub(super) fn json(shared: &Shared) -> Value {
             "stats": counters(shared, endpoint).map(stat),
             "health_status": health(endpoint),
             "weight": 1,
-            "spillway": standing(endpoint),
+            "spillway": standing(shared, endpoint),
         })
     };
     let cluster = |target: Arc<Target>| {
@@ -78,7 +80,11 @@ pub(super) fn json(shared: &Shared) -> Value {
             "name": &*target.cluster,
             "added_via_api": true,
             "host_statuses": target.endpoints.iter().map(host).collect::<Vec<_>>(),
-            "spillway": { "target": target.id.to_string(), "absent": target.absent },
+            "spillway": {
+                "target": target.id.to_string(),
+                "load_balancer": target.balance.name(),
+                "absent": target.absent,
+            },
         })
     };
     json!({ "cluster_statuses": targets(shared).into_values().map(cluster).collect::<Vec<_>>() })
@@ -98,6 +104,7 @@ pub(super) fn text(shared: &Shared) -> String {
     for (name, target) in targets(shared) {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{name}::observability_name::{name}");
+        let _ = writeln!(out, "{name}::spillway_load_balancer::{}", target.balance.name());
         for endpoint in &target.endpoints {
             let host = format!("{name}::{}", endpoint.address);
             for (stat, value, _) in counters(shared, endpoint) {
@@ -106,6 +113,9 @@ pub(super) fn text(shared: &Shared) -> String {
             let flags = if endpoint.outlier().is_out() { "/failed_outlier_check" } else { "healthy" };
             let _ = writeln!(out, "{host}::health_flags::{flags}");
             let _ = writeln!(out, "{host}::weight::1");
+            if let Some(expected) = endpoint.expected(shared.now()) {
+                let _ = writeln!(out, "{host}::spillway_expected_latency_us::{}", expected.as_micros());
+            }
         }
     }
     out

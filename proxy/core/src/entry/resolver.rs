@@ -104,7 +104,7 @@ pub struct FailoverTarget {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LoadBalancer {
-    /// `""`, `random`, `round_robin`, `least_request`, `ring_hash` or `maglev`.
+    /// `""`, `random`, `round_robin`, `least_request`, `ring_hash` or `maglev`, or beyond Consul `peak_ewma`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub policy: String,
     /// Only with `ring_hash`.

@@ -110,12 +110,7 @@ impl<'a> Question<'a> {
 
     fn load_balancer(&self, decision: &Decision<'_>, by_hash: bool) -> super::Effective {
         let balance = decision.resolver.targets.first().map(|it| &it.balance);
-        let default = match balance {
-            Some(Balance::Random) => "random",
-            Some(Balance::RoundRobin(_)) => "round_robin",
-            Some(Balance::Hash(_)) => "ring_hash",
-            Some(Balance::LeastRequest { .. }) | None => "least_request",
-        };
+        let default = balance.map_or("least_request", Balance::name);
         let target = decision.resolver.targets.first().filter(|_| self.chain.is_some());
         let written = target.and_then(|it| settings::load_balancer(self.entries, &it.id.service));
         let written = written.map(|it| it.map("LoadBalancer.Policy", |it| it.policy.as_str()));

@@ -1,4 +1,4 @@
-//! Which of a target's endpoints: least loaded of a few, at random, in turn, or by a request's hash.
+//! Which of a target's endpoints: least loaded or quickest of a few, at random, in turn, or by a request's hash.
 //!
 //! Every policy looks at a few endpoints as a rule, hash excepted, and at all of them only when those few have
 //! nothing to offer. An endpoint whose probe is due is taken when a policy comes across it.
@@ -21,6 +21,8 @@ pub enum Balance {
         /// At least 2.
         choices: u32,
     },
+    /// `peak_ewma`, beyond Consul: of two drawn ones that where a request costs less, as far as their latencies tell.
+    PeakEwma,
     /// `random`
     Random,
     /// `round_robin`: picks so far. `Relaxed`, for each pick needs a number of its own and nothing else.
@@ -52,6 +54,7 @@ impl Balance {
     pub fn compile(written: Option<&LoadBalancer>, endpoints: &[Arc<Endpoint>]) -> Self {
         let Some(written) = written else { return Self::default() };
         match written.policy.as_str() {
+            "peak_ewma" => Self::PeakEwma,
             "random" => Self::Random,
             "round_robin" => Self::RoundRobin(AtomicU64::new(0)),
             "ring_hash" | "maglev" => Self::Hash(Seeds::new(endpoints)),
@@ -60,6 +63,17 @@ impl Balance {
                 let choices = config.and_then(|config| config.choice_count).unwrap_or(2);
                 Self::LeastRequest { choices: choices.clamp(2, MOST_CHOICES) }
             }
+        }
+    }
+
+    /// The policy's name. Both that go by hash do the same: they are called by the first.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LeastRequest { .. } => "least_request",
+            Self::PeakEwma => "peak_ewma",
+            Self::Random => "random",
+            Self::RoundRobin(_) => "round_robin",
+            Self::Hash(_) => "ring_hash",
         }
     }
 }
@@ -130,6 +144,7 @@ impl Target {
             (0, _, _) => None,
             (1, _, _) => (asked.offer(0) != Offer::None).then_some(0),
             (_, Balance::LeastRequest { choices }, _) => asked.least_loaded(*choices, draw),
+            (_, Balance::PeakEwma, _) => asked.least_loaded(2, draw),
             (_, Balance::RoundRobin(count), _) => asked.in_turn(count),
             (_, Balance::Hash(seeds), Some(hash)) => asked.by_hash(seeds, hash),
             (_, Balance::Random | Balance::Hash(_), _) => asked.at_random(draw),
@@ -252,11 +267,18 @@ impl Asked<'_> {
         found
     }
 
-    /// The one with fewer requests in flight for its weight; `a` when they are level, so that an idle target's
-    /// shares are those of the draw.
+    /// The one with fewer requests in flight for its weight; `a` when they are level, so that an idle target's shares
+    /// are those of the draw.
     fn less_loaded(self, a: usize, b: usize) -> usize {
+        let Target { endpoints, weights, balance, .. } = self.target;
+        if matches!(balance, Balance::PeakEwma) {
+            // What an endpoint can bear shows in its latency: weights count in the draw alone, which decides between
+            // costs that are level within a quarter.
+            let cost = |one: usize| endpoints[one].cost(self.now);
+            return if cost(b) < cost(a) / 5 * 4 { b } else { a };
+        }
         let load = |one: usize, other: usize| {
-            u64::from(self.target.endpoints[one].in_flight()).saturating_mul(self.target.weights.of(other))
+            u64::from(endpoints[one].in_flight()).saturating_mul(weights.of(other))
         };
         if load(b, a) < load(a, b) { b } else { a }
     }

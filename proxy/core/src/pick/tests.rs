@@ -1,5 +1,7 @@
 //! What a pick promises, against naive oracles where there is one.
 
+mod traffic;
+
 use super::*;
 use crate::endpoint::Address;
 use crate::entry::LoadBalancer;

@@ -244,6 +244,13 @@ fn a_route_sets_timeouts_and_a_resolver_where_the_chain_starts() {
         "load_balancer",
         &json!(["random", "service-resolver web: LoadBalancer.Policy", []]),
     );
+    let ours = r#"{ Kind = "service-resolver" Name = "web" LoadBalancer { Policy = "peak_ewma" } }"#;
+    check(
+        &entries(&[HTTP, ours]),
+        "",
+        "load_balancer",
+        &json!(["peak_ewma", "service-resolver web: LoadBalancer.Policy", []]),
+    );
     check(&entries(&[HTTP]), "", "load_balancer", &json!(["least_request", "default", []]));
 }
 

@@ -173,3 +173,27 @@ fn nothing_beyond_consul_is_read_where_only_consuls_fields_are_wanted() {
     assert!(problems.iter().all(|problem| problem.message == message), "{problems:?}");
     assert_eq!(load_with(&files, Options::default()).1, []);
 }
+
+#[test]
+fn a_balancer_of_ours_is_a_policy_where_more_than_consuls_are_wanted() {
+    let resolver = |policy: &str| {
+        let text =
+            format!("Kind = \"service-resolver\"\nName = \"web\"\nLoadBalancer {{ Policy = \"{policy}\" }}");
+        [File { path: "a.hcl".into(), bytes: text.into_bytes() }]
+    };
+    let said = |policy, strict_consul| -> Vec<String> {
+        let (_, problems) = load_with(&resolver(policy), Options { strict_consul });
+        problems.iter().map(|it| it.message.clone()).collect()
+    };
+    let bad = |rest: &str| [format!("Bad LoadBalancer policy: {rest}")];
+    assert_eq!(said("peak_ewma", false), Vec::<String>::new());
+    assert_eq!(
+        said("peak_ewma", true),
+        bad(
+            "\"peak_ewma\" is not supported by Consul (--strict-consul), which knows none, random, round_robin, \
+             least_request, ring_hash, maglev"
+        )
+    );
+    assert_eq!(said("peak_ewna", false), bad("\"peak_ewna\" is not supported, did you mean \"peak_ewma\"?"));
+    assert_eq!(said("peak_ewna", true), bad("\"peak_ewna\" is not supported"));
+}

@@ -5,14 +5,22 @@ use super::super::item::hint;
 use crate::entry::{CookieConfig, HashPolicy, LeastRequestConfig, LoadBalancer, RingHashConfig};
 
 const POLICIES: [&str; 6] = ["none", "random", "round_robin", "least_request", "ring_hash", "maglev"];
+/// Those and ours.
+const ALL_POLICIES: [&str; 7] =
+    ["none", "random", "round_robin", "least_request", "ring_hash", "maglev", "peak_ewma"];
 const HASHED: [&str; 3] = ["header", "cookie", "query_parameter"];
 
 pub(super) fn read(mut map: Fields<'_>) -> LoadBalancer {
     let policy = map.take("Policy").and_then(|item| {
         let text = item.string()?;
-        if !POLICIES.contains(&text.as_str()) {
-            let hint = hint(&text, &POLICIES);
-            item.error(format!("Bad LoadBalancer policy: {text:?} is not supported{hint}"));
+        let known: &[&str] = if item.sink.strict_consul { &POLICIES } else { &ALL_POLICIES };
+        if !known.contains(&text.as_str()) {
+            let more = if ALL_POLICIES.contains(&text.as_str()) {
+                format!(" by Consul (--strict-consul), which knows {}", POLICIES.join(", "))
+            } else {
+                hint(&text, known)
+            };
+            item.error(format!("Bad LoadBalancer policy: {text:?} is not supported{more}"));
         }
         Some(text)
     });
