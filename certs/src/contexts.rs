@@ -48,11 +48,17 @@ pub enum Accept {
     Optional,
 }
 
+/// By this name two Spillways agree to carry many HTTP/1.1 connections in one. Others do not know it and pick
+/// `http/1.1`. The number changes when what stands on the wire does.
+pub const MULTIPLEXED: &[u8] = b"spillway-mux/1";
+
 /// Which protocols are offered in the handshake (RFC 7301).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Alpn {
     /// `http/1.1`
     Http1,
+    /// [`MULTIPLEXED`], or else `http/1.1`
+    Multiplexed,
     /// `h2`
     Http2,
     /// `h2`, or else `http/1.1`
@@ -67,6 +73,7 @@ impl Alpn {
     fn protocols(self) -> Vec<Vec<u8>> {
         match self {
             Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Multiplexed => vec![MULTIPLEXED.to_vec(), b"http/1.1".to_vec()],
             Self::Http2 => vec![b"h2".to_vec()],
             Self::Http2OrHttp1 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Self::None => Vec::new(),

@@ -27,7 +27,7 @@ mod testing;
 
 pub use bundle::{BundleError, TrustBundles};
 pub use ca::{Ca, CaError};
-pub use contexts::{Accept, Alpn, TlsContexts, authenticated, pinned_client};
+pub use contexts::{Accept, Alpn, MULTIPLEXED, TlsContexts, authenticated, pinned_client};
 pub use identity::{IdentitySource, SourceError};
 pub use key::KeyType;
 pub use leaf::{Leaf, LeafError};

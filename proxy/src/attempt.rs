@@ -4,6 +4,7 @@
 //! until an answer has begun, so that it can be sent elsewhere.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use spillway_core::table::{self, Decision};
 use crate::body::{Body, Broken, Sink};
 use crate::conn::Conn;
 use crate::deadline::Deadline;
-use crate::dial::dial;
+use crate::dial::{DialError, dial, multiplexes};
 use crate::downstream::{self, Downstream, End, STREAM_IDLE, UNPROCESSED};
 use crate::forward::{Answer, Exchange, Failure};
 use crate::generation::Role;
@@ -22,9 +23,12 @@ use crate::http1::{
     BodyReader, Framing, HeadView, Parse, PathOut, RequestFacts, RequestHead, RequestOut, ResponseFraming,
     ResponseHead, ResponseOut, Version, parse_response, write_request, write_response,
 };
+use crate::mux::{self, Hop};
 use crate::pool::Upstream;
 use crate::refusal::Refusal;
 use crate::relay::{self, copy_both};
+use crate::stats::EndpointCounters;
+use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// While an answer is awaited, so much is read ahead of the next request, and no more.
@@ -418,15 +422,38 @@ pub(crate) async fn connect(
     if let Some(upstream) = idle.filter(|_| !fresh) {
         return Ok(upstream);
     }
-    match dial(worker, pick.target, pick.endpoint, deadline).await {
-        Ok(stream) => Ok(Upstream::new(Conn::new(stream, &worker.buffers), counters)),
-        Err(error) => {
-            tracing::debug!("{error}");
-            let out_of_time = expires.is_some_and(|expires| expires <= worker.now());
-            let target = || pick.target.id.to_string();
-            Err(if out_of_time { Failure::TimedOut { target: target() } } else { error.into() })
+    let timed_out = || Failure::TimedOut { target: pick.target.id.to_string() };
+    let Some(dialed) = dial_for_one(worker, pick, deadline, fresh, counters).await else {
+        return Err(timed_out());
+    };
+    dialed.map_err(|error| {
+        tracing::debug!("{error}");
+        let out_of_time = expires.is_some_and(|expires| expires <= worker.now());
+        if out_of_time { timed_out() } else { error.into() }
+    })
+}
+
+/// A new connection for one request: one among those of a session, where the other side knows sessions. None when the
+/// deadline comes first.
+async fn dial_for_one(
+    worker: &Rc<Worker>,
+    pick: &Pick<'_>,
+    deadline: &Deadline,
+    fresh: bool,
+    counters: Arc<EndpointCounters>,
+) -> Option<Result<Upstream, DialError>> {
+    let conn = |stream| Conn::new(stream, &worker.buffers);
+    let hop = if multiplexes(pick.target) {
+        mux::open(worker, pick, deadline).await?
+    } else {
+        dial(worker, pick.target, pick.endpoint, deadline).await.map(Hop::Plain)
+    };
+    Some(hop.map(|hop| match hop {
+        Hop::Plain(stream) => Upstream::new(conn(stream), counters),
+        Hop::Substream(substream, used) => {
+            Upstream::substream(conn(Stream::Multiplexed(substream)), counters, used && !fresh)
         }
-    }
+    }))
 }
 
 /// What becomes of a request by what was decided about it, before anything is vouched for.

@@ -123,7 +123,11 @@ impl Conn {
     /// connections that nobody waits for.
     pub fn is_idle_and_open(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.input.is_empty() && !self.eof && !self.has_output() && self.poll_fill(&mut cx).is_pending()
+        self.stream.is_usable()
+            && self.input.is_empty()
+            && !self.eof
+            && !self.has_output()
+            && self.poll_fill(&mut cx).is_pending()
     }
 }
 

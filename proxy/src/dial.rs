@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use spillway_certs::Alpn;
 use spillway_core::endpoint::{Address, Endpoint};
 use spillway_core::entry::Protocol;
-use spillway_core::pick::{Target, TargetTls};
+use spillway_core::pick::{Target, TargetTls, Via};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
@@ -140,6 +140,12 @@ async fn connect(
     }
 }
 
+/// Whether a hop to `target` may carry many connections in one: where it leads to one instance, and not through a
+/// gateway that would pin all of them to one.
+pub(crate) fn multiplexes(target: &Target) -> bool {
+    target.protocol == Protocol::Http && target.via == Via::Direct && target.tls.is_some()
+}
+
 async fn handshake(
     worker: &Rc<Worker>,
     target: &Target,
@@ -156,6 +162,7 @@ async fn handshake(
         .ok_or_else(|| DialError::NoIdentity { target: target.id.to_string() })?;
     let alpn = match target.protocol {
         Protocol::Tcp => Alpn::None,
+        Protocol::Http if multiplexes(target) => Alpn::Multiplexed,
         Protocol::Http => Alpn::Http1,
         Protocol::Http2 | Protocol::Grpc => Alpn::Http2,
     };

@@ -180,5 +180,7 @@ pub(crate) fn abort(stream: &Stream) {
         Stream::Accepted(tls) => linger(tls.get_ref().0.tcp()),
         Stream::Dialed(tls) => linger(tls.get_ref().0),
         Stream::Unix(_) => Ok(()),
+        // Dropped without an end, it is reset.
+        Stream::Multiplexed(_) => Ok(()),
     };
 }

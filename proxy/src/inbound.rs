@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use spillway_certs::{Accept, Alpn};
+use spillway_certs::{Accept, Alpn, MULTIPLEXED};
 use spillway_core::entry::Protocol;
 use spillway_core::name::{SpiffeId, TrustDomain};
 use tokio_rustls::TlsAcceptor;
@@ -17,6 +17,7 @@ use crate::dial::until;
 use crate::downstream::Facts;
 use crate::generation::{Role, ServiceSlot};
 use crate::listener::Serve;
+use crate::mux;
 use crate::serve::serve_http;
 use crate::stream::{Replayed, Socket, Stream};
 use crate::tcp::serve_tcp;
@@ -77,6 +78,9 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
         address,
         identity: Some(client.to_string().into()),
     };
+    if stream.alpn() == Some(MULTIPLEXED) {
+        return mux::serve(worker, stream, facts).await;
+    }
     let conn = Conn::new(stream, &worker.buffers);
     match protocol {
         Protocol::Tcp => serve_tcp(worker, conn, inbound.slot).await,
@@ -88,7 +92,7 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
 pub fn alpn(protocol: Protocol) -> Alpn {
     match protocol {
         Protocol::Tcp => Alpn::None,
-        Protocol::Http => Alpn::Http1,
+        Protocol::Http => Alpn::Multiplexed,
         Protocol::Http2 | Protocol::Grpc => Alpn::Http2OrHttp1,
     }
 }

@@ -12,7 +12,8 @@ use spillway_core::endpoint::Endpoint;
 
 use crate::conn::Conn;
 use crate::http2::Connections;
-use crate::stats::{EndpointCounters, Stats};
+use crate::mux::Sessions;
+use crate::stats::{EndpointCounters, OpenUpstream, Stats};
 
 /// How long an idle connection is kept. Shorter than what servers in use keep theirs open, so that it is we who
 /// close, and a request seldom meets a connection that is just being closed.
@@ -39,6 +40,8 @@ struct Pool {
     idle: Vec<Idle>,
     /// HTTP/2.
     multiplexed: Rc<Connections>,
+    /// HTTP/1.1 to another Spillway.
+    sessions: Rc<Sessions>,
 }
 
 #[derive(Debug)]
@@ -55,25 +58,25 @@ pub struct Upstream {
     /// Whether it has carried a request before: the other side may be closing it just now.
     pub reused: bool,
     counters: Arc<EndpointCounters>,
+    /// None of a substream: its session is counted.
+    _open: Option<OpenUpstream>,
 }
 
 impl Upstream {
     /// Counts a new connection.
     pub fn new(conn: Conn, counters: Arc<EndpointCounters>) -> Self {
-        counters.connections.add(1);
-        counters.connections_active.add(1);
-        Self { conn, reused: false, counters }
+        let open = OpenUpstream::begin(Arc::clone(&counters));
+        Self { conn, reused: false, counters, _open: Some(open) }
+    }
+
+    /// A substream on a session, which is counted already; `reused` as the session.
+    pub fn substream(conn: Conn, counters: Arc<EndpointCounters>, reused: bool) -> Self {
+        Self { conn, reused, counters, _open: None }
     }
 
     /// Counts a request that is sent over it.
     pub fn count_request(&self) {
         self.counters.requests.add(1);
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        self.counters.connections_active.sub(1);
     }
 }
 
@@ -92,6 +95,7 @@ impl Pools {
                 counters: stats.endpoint(endpoint),
                 idle: Vec::new(),
                 multiplexed: Rc::default(),
+                sessions: Rc::default(),
             })),
         }
     }
@@ -116,6 +120,15 @@ impl Pools {
         stats: &Stats,
     ) -> (Rc<Connections>, Arc<EndpointCounters>) {
         self.with(endpoint, stats, |pool| (Rc::clone(&pool.multiplexed), Arc::clone(&pool.counters)))
+    }
+
+    /// The endpoint's sessions, and its counters.
+    pub(crate) fn sessions(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        stats: &Stats,
+    ) -> (Rc<Sessions>, Arc<EndpointCounters>) {
+        self.with(endpoint, stats, |pool| (Rc::clone(&pool.sessions), Arc::clone(&pool.counters)))
     }
 
     /// The endpoint's counters.
@@ -155,6 +168,7 @@ impl Pools {
                 continue;
             }
             pool.multiplexed.sweep(now);
+            pool.sessions.sweep();
             pool.idle
                 .retain_mut(|idle| now <= idle.since.after(IDLE) && idle.upstream.conn.is_idle_and_open());
         }
@@ -165,6 +179,7 @@ impl Pools {
         for pool in self.by_slot.borrow_mut().iter_mut().flatten() {
             pool.idle.clear();
             pool.multiplexed.clear();
+            pool.sessions.clear();
         }
     }
 }

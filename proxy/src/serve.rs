@@ -101,6 +101,9 @@ async fn read_head(
 ) -> Result<bool, Malformed> {
     let Downstream { conn, deadline, .. } = downstream;
     let limits = Limits::default();
+    // A session is told that we go away, and its substreams are ended by whoever opened them: so no request meets
+    // one that is just being closed.
+    let hangs_up = !conn.stream.is_multiplexed();
     let mut begun = !conn.input.is_empty();
     deadline.set_at(worker.deadline_tick(if begun { HEAD } else { IDLE }));
     let mut seen = 0;
@@ -121,7 +124,7 @@ async fn read_head(
                 }
                 Poll::Ready(_) => return Poll::Ready(Ok(false)),
                 Poll::Pending if deadline.expired(worker.now()) => return Poll::Ready(Ok(false)),
-                Poll::Pending if !begun && worker.draining() => return Poll::Ready(Ok(false)),
+                Poll::Pending if !begun && hangs_up && worker.draining() => return Poll::Ready(Ok(false)),
                 Poll::Pending => return Poll::Pending,
             }
         }

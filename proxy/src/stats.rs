@@ -238,6 +238,25 @@ impl EndpointCounters {
     }
 }
 
+/// A connection to an endpoint, counted while it is open.
+#[derive(Debug)]
+pub(crate) struct OpenUpstream(Arc<EndpointCounters>);
+
+impl OpenUpstream {
+    /// Counts a new one.
+    pub(crate) fn begin(counters: Arc<EndpointCounters>) -> Self {
+        counters.connections.add(1);
+        counters.connections_active.add(1);
+        Self(counters)
+    }
+}
+
+impl Drop for OpenUpstream {
+    fn drop(&mut self) {
+        self.0.connections_active.sub(1);
+    }
+}
+
 /// The endpoints' counters of all workers, by the endpoint's `uid`: touched when a pool is made, and by readers.
 #[derive(Debug, Default)]
 pub struct Stats {

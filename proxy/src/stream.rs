@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
+use crate::mux::Substream;
+
 /// An accepted connection, not yet tied to a worker's runtime.
 #[derive(Debug)]
 pub enum Socket {
@@ -111,6 +113,8 @@ pub enum Stream {
     Accepted(Box<server::TlsStream<Replayed>>),
     /// TLS that we dialed.
     Dialed(Box<client::TlsStream<TcpStream>>),
+    /// One of many over a TLS connection.
+    Multiplexed(Substream),
 }
 
 macro_rules! each {
@@ -120,6 +124,7 @@ macro_rules! each {
             Self::Unix($stream) => $call,
             Self::Accepted($stream) => $call,
             Self::Dialed($stream) => $call,
+            Self::Multiplexed($stream) => $call,
         }
     };
 }
@@ -151,6 +156,7 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => stream.is_write_vectored(),
             Self::Accepted(stream) => stream.is_write_vectored(),
             Self::Dialed(stream) => stream.is_write_vectored(),
+            Self::Multiplexed(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -176,10 +182,23 @@ impl Stream {
         })
     }
 
+    /// Whether it is one of many: what ends it is said by its session, and costs the others nothing.
+    pub fn is_multiplexed(&self) -> bool {
+        matches!(self, Self::Multiplexed(_))
+    }
+
+    /// Whether nothing is known that would keep it from carrying another request.
+    pub(crate) fn is_usable(&self) -> bool {
+        match self {
+            Self::Multiplexed(substream) => substream.is_usable(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Accepted(_) | Self::Dialed(_) => true,
+        }
+    }
+
     /// What TLS agreed on by ALPN.
     pub fn alpn(&self) -> Option<&[u8]> {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tcp(_) | Self::Unix(_) | Self::Multiplexed(_) => None,
             Self::Accepted(stream) => stream.get_ref().1.alpn_protocol(),
             Self::Dialed(stream) => stream.get_ref().1.alpn_protocol(),
         }
@@ -188,7 +207,7 @@ impl Stream {
     /// The certificate that the other side proved to own, leaf first.
     pub fn peer_certificates(&self) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tcp(_) | Self::Unix(_) | Self::Multiplexed(_) => None,
             Self::Accepted(stream) => stream.get_ref().1.peer_certificates(),
             Self::Dialed(stream) => stream.get_ref().1.peer_certificates(),
         }

@@ -131,8 +131,13 @@ impl Worker {
             || self.shared.failing_health_checks.load(Ordering::Relaxed)
     }
 
-    /// Runs `serve` on the worker that has the fewest connections: on this one unless another has two fewer, as
-    /// moving a connection wakes another thread. The count goes down when it ends.
+    /// Counts one more connection that this worker serves, until the answer is dropped.
+    pub(crate) fn load(&self) -> Load {
+        Load::begin(&self.team, self.index)
+    }
+
+    /// Runs `serve` on the worker that has the fewest connections, on this one where it is even. The count goes down
+    /// when it ends.
     pub fn place<F, Fut>(self: &Rc<Self>, serve: F)
     where
         F: FnOnce(Rc<Worker>) -> Fut + Send + 'static,
@@ -177,7 +182,7 @@ impl Team {
         // Relaxed: a stale count costs balance, nothing else.
         let load = |i: usize| self.members[i].connections.load(Ordering::Relaxed);
         let lightest = (0..self.members.len()).min_by_key(|&i| load(i)).unwrap_or(here);
-        if load(lightest) + 1 < load(here) { lightest } else { here }
+        if load(lightest) < load(here) { lightest } else { here }
     }
 
     fn send(&self, index: usize, job: Job) {
@@ -187,7 +192,7 @@ impl Team {
 }
 
 /// Counts a connection for as long as it lives.
-struct Load {
+pub(crate) struct Load {
     team: Arc<Team>,
     index: usize,
 }

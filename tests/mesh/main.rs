@@ -8,6 +8,7 @@ mod chaos;
 mod drain;
 mod ejection;
 mod failover;
+mod hop;
 mod http1;
 mod peering;
 mod reload;

@@ -24,7 +24,8 @@ use super::{
 use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, dial, until};
-use crate::stats::EndpointCounters;
+use crate::dialing::Dialing;
+use crate::stats::{EndpointCounters, OpenUpstream};
 use crate::worker::Worker;
 
 /// How long a connection without streams is kept. Shorter than our own servers keep theirs, so that it is the
@@ -43,7 +44,7 @@ const PINNED_FOR: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     open: RefCell<Vec<Rc<Connection>>>,
-    dialing: RefCell<Option<Rc<Dialing>>>,
+    dialing: RefCell<Option<Rc<Dialing<Rc<Connection>>>>>,
 }
 
 /// One connection. It closes when nobody holds it, its streams included.
@@ -122,31 +123,6 @@ impl Opened {
     }
 }
 
-/// A dial that streams wait for.
-#[derive(Debug, Default)]
-struct Dialing {
-    outcome: RefCell<Option<Result<Rc<Connection>, DialError>>>,
-    waiting: RefCell<Vec<Waker>>,
-}
-
-impl Dialing {
-    fn poll(&self, cx: &Context<'_>) -> Poll<Result<Rc<Connection>, DialError>> {
-        if let Some(outcome) = &*self.outcome.borrow() {
-            return Poll::Ready(outcome.as_ref().map(Rc::clone).map_err(repeat));
-        }
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-
-    fn settle(&self, outcome: Result<Rc<Connection>, DialError>) {
-        *self.outcome.borrow_mut() = Some(outcome);
-        self.waiting.take().into_iter().for_each(Waker::wake);
-    }
-}
-
 impl Connections {
     /// Forgets connections that ended, that idled too long, and those that are to be replaced.
     pub(crate) fn sweep(&self, now: Tick) {
@@ -202,7 +178,7 @@ impl Connections {
         worker: &Rc<Worker>,
         pick: &Pick<'_>,
         counters: Arc<EndpointCounters>,
-    ) -> Rc<Dialing> {
+    ) -> Rc<Dialing<Rc<Connection>>> {
         if let Some(dialing) = &*self.dialing.borrow() {
             return Rc::clone(dialing);
         }
@@ -288,7 +264,7 @@ async fn begin(
     let transport = Transport::new(conn);
     let heard = transport.heard();
     let (sender, connection) = builder().handshake::<_, Bytes>(transport).await.map_err(io::Error::other)?;
-    let counted = Counted::begin(Arc::clone(&counters));
+    let counted = OpenUpstream::begin(Arc::clone(&counters));
     drop(tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "an HTTP/2 connection to an upstream ended early");
@@ -319,38 +295,4 @@ fn builder() -> client::Builder {
         .max_pending_accept_reset_streams(MAX_EARLY_RESETS)
         .max_local_error_reset_streams(Some(MAX_PROVOKED_RESETS));
     builder
-}
-
-/// A connection, counted as open while it is driven.
-struct Counted(Arc<EndpointCounters>);
-
-impl Counted {
-    fn begin(counters: Arc<EndpointCounters>) -> Self {
-        counters.connections.add(1);
-        counters.connections_active.add(1);
-        Self(counters)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections_active.sub(1);
-    }
-}
-
-/// The same error for another stream that waited for the same dial.
-fn repeat(error: &DialError) -> DialError {
-    let again = |source: &io::Error| io::Error::new(source.kind(), source.to_string());
-    match error {
-        DialError::Connect { target, endpoint, source } => {
-            DialError::Connect { target: target.clone(), endpoint: endpoint.clone(), source: again(source) }
-        }
-        DialError::Tls { target, endpoint, source } => {
-            DialError::Tls { target: target.clone(), endpoint: endpoint.clone(), source: again(source) }
-        }
-        DialError::NoIdentity { target } => DialError::NoIdentity { target: target.clone() },
-        DialError::TimedOut { target, endpoint, timeout } => {
-            DialError::TimedOut { target: target.clone(), endpoint: endpoint.clone(), timeout: *timeout }
-        }
-    }
 }
