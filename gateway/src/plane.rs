@@ -207,12 +207,13 @@ impl Assembled {
     }
 }
 
-/// How many endpoints a table would pick from, each counted once.
+/// How many endpoints a table would pick from, each counted once. One that is held down serves when there is no other.
 fn healthy(table: &ServiceTable, shared: &Shared) -> u32 {
     let now = shared.now();
     let targets = table.resolvers.iter().flat_map(|resolver| &resolver.targets);
     let endpoints = targets.flat_map(|target| &target.endpoints);
-    let available = endpoints.filter(|endpoint| endpoint.available(now) == Availability::Yes);
+    let serves = |it: Availability| matches!(it, Availability::Yes | Availability::Held);
+    let available = endpoints.filter(|endpoint| serves(endpoint.available(now)));
     let uids: std::collections::BTreeSet<u64> = available.map(|endpoint| endpoint.uid).collect();
     u32::try_from(uids.len()).unwrap_or(u32::MAX)
 }

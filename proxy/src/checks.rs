@@ -1,7 +1,8 @@
 //! Health checks of the endpoints that this process dials: a TCP connection every ten seconds, with jitter.
 //!
 //! Left out while traffic succeeds, since that says more. An endpoint that is ejected is looked at every second
-//! once its time is over, so that it returns without waiting for a request to try it.
+//! once its time is over, so that it returns without waiting for a request to try it, and then for as long as it is
+//! held down.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -51,13 +52,14 @@ pub async fn run(shared: Arc<Shared>) {
                 let first = || Plan { due: now.after(INTERVAL / 2 + jitter), successes: 0 };
                 let plan = plans.entry(endpoint.uid).or_insert_with(first);
                 let probe = endpoint.available(now) == Availability::MayProbe;
-                if !probe && now < plan.due {
+                let held = endpoint.available(now) == Availability::Held;
+                if !(probe || held) && now < plan.due {
                     continue;
                 }
                 plan.due = now.after(INTERVAL - Duration::from_secs(1) + jitter);
                 let successes = shared.stats.sum(endpoint.uid, |counters| &counters.successes);
                 let busy = std::mem::replace(&mut plan.successes, successes) != successes;
-                if (probe && endpoint.claim_probe(now)) || !(probe || busy) {
+                if (probe && endpoint.claim_probe(now)) || held || !(probe || busy) {
                     let check = check(Arc::clone(&shared), Arc::clone(endpoint), target.outlier);
                     drop(tokio::task::spawn_local(check));
                 }

@@ -1,6 +1,8 @@
 //! Where requests go when somebody does not answer: the next endpoint, the next target, and back.
 
-use spillway_harness::{Mesh, MeshBuilder, Reply, Then, datacenter, eventually, resolver, router, service};
+use spillway_harness::{
+    Client, Mesh, MeshBuilder, Reply, Then, datacenter, eventually, resolver, router, service, within,
+};
 
 /// Two instances of api, one of the service that takes over, and a caller that ejects for half a second.
 fn with_backup() -> MeshBuilder {
@@ -52,7 +54,47 @@ async fn traffic_returns_once_the_first_target_has_proved_itself() {
             tokio::task::yield_now().await;
         }
     };
-    spillway_harness::within("traffic returns", returned).await;
+    within("traffic returns", returned).await;
+}
+
+#[tokio::test]
+async fn no_request_fails_while_traffic_returns_bit_by_bit() {
+    let checks = "passive_health_check {\n base_ejection_time = \"300ms\"\n hold_down = \"200ms\"\n ramp = \"500ms\"\n}";
+    let mesh = Mesh::builder()
+        .cluster("dc1", |c| {
+            c.service("api", 1)
+                .service("api-backup", 1)
+                .service_with("web", 1, |_, web| web.upstream_config(checks))
+        })
+        .entry("dc1", resolver("api").failover_to(service("api-backup")))
+        .start()
+        .await;
+    mesh.service("dc1/api").refuse_connections();
+    let web = mesh.client("dc1/web");
+    let primary = mesh.sidecar("dc1/web").endpoint(mesh.instance("dc1/api/0").address());
+    while primary.ejections_total() == 0 {
+        assert_eq!(web.get("http://api/").await.served_by(), "dc1/api-backup/0");
+    }
+    mesh.service("dc1/api").accept_connections().await;
+    let ejections = primary.ejections_total();
+    // Whether the primary serves, request by request, until it has for long.
+    let call = async |web: Client| {
+        let (mut api, mut primary) = (web.connect("api").await, Vec::new());
+        while !primary.ends_with(&[true; 50]) {
+            let answer = api.get("/").await;
+            assert_eq!(answer.status, 200);
+            primary.push(answer.served_by() == "dc1/api/0");
+        }
+        primary
+    };
+    let (web, again) = (&web, &call);
+    let callers = async { tokio::join!(again(web.clone()), again(web.clone()), again(web.clone())) };
+    let (first, second, third) = within("traffic returns", callers).await;
+    for served in [first, second, third] {
+        let others = served.iter().skip_while(|primary| !**primary).filter(|primary| !**primary);
+        assert!(others.count() > 10, "it does not get all at once");
+    }
+    assert_eq!(primary.ejections_total(), ejections, "and it stays");
 }
 
 /// The sidecar lives and accepts, but has nobody to pass the request to: it says so, and the caller's moves on.

@@ -66,7 +66,7 @@ pub struct Endpoint {
 pub enum Change {
     /// It left the pick, or failed its probe and stays out for longer.
     Ejected,
-    /// It proved itself and is back.
+    /// It proved itself and is back, if held down for a while.
     Returned,
 }
 
@@ -185,7 +185,7 @@ impl Endpoint {
 
     fn note(&self, before: Outlier, after: Outlier) -> Option<Change> {
         let change = match (before.is_out(), after.state) {
-            (true, State::Available | State::Returned(_)) => Some(Change::Returned),
+            (true, State::Available | State::Returned(_) | State::Held(_)) => Some(Change::Returned),
             (_, State::Ejected(_)) if after.ejections > before.ejections => Some(Change::Ejected),
             (false, State::Ejected(_)) => Some(Change::Ejected),
             _ => None,

@@ -2,6 +2,10 @@
 //!
 //! A pure state machine over one copyable word; [`crate::endpoint::Endpoint`] holds it in an atomic. Connection
 //! failures are counted apart from 5xx answers: the first say that nobody is there, the second that somebody is.
+//!
+//! An ejection is over when its time is and a probe succeeds. What comes back is then held down for a while, and after
+//! that takes a share that grows, as long as there are others to serve meanwhile: who is up and down by turns moves no
+//! traffic, and who is up to stay does not get all of it at once.
 //! Kept out: which share of a target may be ejected ([`crate::pick::Target::record`] knows the others), clocks,
 //! and any sweeper: an ejection ends by comparing ticks when someone picks.
 
@@ -50,6 +54,11 @@ pub struct OutlierPolicy {
     pub base_ejection: Duration,
     /// The longest ejection.
     pub max_ejection: Duration,
+    /// For how long after its probe an endpoint stays out as long as others serve; it fails once meanwhile, and it is
+    /// out again.
+    pub hold_down: Duration,
+    /// After that, for how long its share grows from nothing to all.
+    pub ramp: Duration,
 }
 
 impl Default for OutlierPolicy {
@@ -60,6 +69,8 @@ impl Default for OutlierPolicy {
             max_ejection_percent: 10,
             base_ejection: Duration::from_secs(30),
             max_ejection: Duration::from_secs(300),
+            hold_down: Duration::from_secs(3),
+            ramp: Duration::from_secs(10),
         }
     }
 }
@@ -76,6 +87,9 @@ impl From<PassiveHealthCheck> for OutlierPolicy {
             max_ejection_percent: written.max_ejection_percent.unwrap_or(default.max_ejection_percent),
             base_ejection,
             max_ejection: default.max_ejection.max(base_ejection),
+            // Whoever wants endpoints back soon says so once.
+            hold_down: written.hold_down.unwrap_or(default.hold_down.min(base_ejection / 10)),
+            ramp: written.ramp.unwrap_or(default.ramp.min(base_ejection / 3)),
         }
     }
 }
@@ -93,6 +107,11 @@ impl OutlierPolicy {
         self.max_failures > 0 && u32::from(failures) >= self.max_failures.min(most)
     }
 
+    /// Where an endpoint stands that has just proved itself.
+    fn proved(&self, now: Tick) -> State {
+        if self.hold_down.is_zero() { State::Returned(now) } else { State::Held(now.after(self.hold_down)) }
+    }
+
     /// When the `ejections`th ejection in a row ends: later than now, so that failures of one moment trip once.
     fn until(&self, ejections: u8, now: Tick) -> Tick {
         let length = self.base_ejection.saturating_mul(u32::from(ejections)).min(self.max_ejection);
@@ -107,7 +126,7 @@ pub struct Outlier {
     pub connect_failures: u16,
     /// 5xx answers, resets and timeouts in a row, at most [`Self::MOST_FAILURES`].
     pub server_errors: u16,
-    /// Ejections since it last proved itself for good.
+    /// Ejections since it last proved itself for good, at most [`Self::MOST_EJECTIONS`].
     pub ejections: u8,
     /// Where it stands.
     pub state: State,
@@ -119,8 +138,10 @@ pub enum State {
     /// Takes its share.
     #[default]
     Available,
-    /// Takes its share again since this tick; after a base ejection's time its ejections are forgotten.
+    /// Takes a share again since this tick; after a base ejection's time its ejections are forgotten.
     Returned(Tick),
+    /// Has proved itself, and until this tick is picked only where nobody else serves. Then it has returned.
+    Held(Tick),
     /// Out until this tick; then one attempt may probe it.
     Ejected(Tick),
     /// One attempt, begun at this tick, probes it; it stays out for all others meanwhile.
@@ -132,6 +153,8 @@ pub enum State {
 pub enum Availability {
     /// Pick it.
     Yes,
+    /// Pick it when there is no other: it is held down.
+    Held,
     /// Pick it if the claim succeeds: the attempt is its probe.
     MayProbe,
     /// Leave it.
@@ -145,19 +168,35 @@ impl Outlier {
     /// The most failures in a row that can be told apart: each counter has 11 bits of the word.
     pub const MOST_FAILURES: u16 = (1 << 11) - 1;
 
+    /// The most ejections in a row that can be told apart: they have 7 bits.
+    pub const MOST_EJECTIONS: u8 = (1 << 7) - 1;
+
+    /// All of the requests that a pick would give an endpoint, see [`Self::share`].
+    pub const WHOLE: u32 = 1 << 16;
+
     /// The record after an attempt ended in `outcome`.
     #[must_use]
     pub fn after(self, outcome: Outcome, now: Tick, policy: &OutlierPolicy) -> Self {
+        let before = self.at(now);
         match outcome {
-            Outcome::Abandoned => self.probe_given_back(now),
-            Outcome::Served => self.reached(now, policy).without_server_errors(),
+            Outcome::Abandoned => before.probe_given_back(now),
+            Outcome::Served => before.reached(now, policy).without_server_errors(),
             Outcome::ConnectFailed => {
-                let failures = (self.connect_failures + 1).min(Self::MOST_FAILURES);
-                self.failed(Self { connect_failures: failures, ..self }, policy.trips(failures), now, policy)
+                let failures = (before.connect_failures + 1).min(Self::MOST_FAILURES);
+                let trips = policy.trips(failures) || matches!(before.state, State::Held(_));
+                before.failed(Self { connect_failures: failures, ..before }, trips, now, policy)
             }
             Outcome::ServerError | Outcome::TimedOut | Outcome::Reset => {
-                self.after_server_error(outcome, now, policy)
+                before.after_server_error(outcome, now, policy)
             }
+        }
+    }
+
+    /// The record at `now`: who was held down until then has returned.
+    fn at(self, now: Tick) -> Self {
+        match self.state {
+            State::Held(until) if now >= until => Self { state: State::Returned(until), ..self },
+            _ => self,
         }
     }
 
@@ -167,25 +206,39 @@ impl Outlier {
     pub fn connected(self, now: Tick, policy: &OutlierPolicy) -> Self {
         let on_probation =
             policy.max_failures.saturating_sub(1).min(u32::from(Self::MOST_FAILURES - 1)) as u16;
-        match self.state {
-            State::Available => Self { connect_failures: 0, ..self },
-            State::Returned(since) if now >= since.after(policy.base_ejection) => self.reached(now, policy),
-            State::Returned(_) => self,
-            State::Ejected(until) if now < until => self,
+        let before = self.at(now);
+        match before.state {
+            State::Available => Self { connect_failures: 0, ..before },
+            State::Returned(since) if now >= since.after(policy.base_ejection) => before.reached(now, policy),
+            State::Returned(_) | State::Held(_) => before,
+            State::Ejected(until) if now < until => before,
             State::Ejected(_) | State::Probing(_) => {
-                Self { connect_failures: on_probation, ..self.reached(now, policy) }
+                Self { connect_failures: on_probation, ..before.reached(now, policy) }
             }
         }
     }
 
     /// What a pick may do at `now`.
     pub fn available(self, now: Tick) -> Availability {
-        match self.state {
+        match self.at(now).state {
             State::Available | State::Returned(_) => Availability::Yes,
+            State::Held(_) => Availability::Held,
             State::Ejected(until) if now >= until => Availability::MayProbe,
             State::Probing(since) if now >= since.after(PROBE_LOST) => Availability::MayProbe,
             State::Ejected(_) | State::Probing(_) => Availability::No,
         }
+    }
+
+    /// What share of the requests that a pick would give it, of [`Self::WHOLE`], an available endpoint takes while
+    /// others serve: after its return it grows from tick to tick, and is whole when the ramp is over.
+    pub fn share(self, now: Tick, ramp: Duration) -> u32 {
+        let State::Returned(since) = self.at(now).state else { return Self::WHOLE };
+        let (elapsed, ramp) = (now.0.saturating_sub(since.0), Tick(0).after(ramp).0);
+        if elapsed >= ramp {
+            return Self::WHOLE;
+        }
+        let share = (u64::from(elapsed) + 1) * u64::from(Self::WHOLE) / (u64::from(ramp) + 1);
+        share as u32
     }
 
     /// Whether it is out of the pick, its probe aside.
@@ -206,11 +259,11 @@ impl Outlier {
             // A straggler from before the ejection.
             State::Ejected(until) if now < until => self,
             // A probe, even if it was given back or replaced meanwhile.
-            State::Ejected(_) | State::Probing(_) => Self { state: State::Returned(now), ..reached },
+            State::Ejected(_) | State::Probing(_) => Self { state: policy.proved(now), ..reached },
             State::Returned(since) if now >= since.after(policy.base_ejection) => {
                 Self { ejections: 0, state: State::Available, ..reached }
             }
-            State::Returned(_) | State::Available => reached,
+            State::Returned(_) | State::Held(_) | State::Available => reached,
         }
     }
 
@@ -221,7 +274,7 @@ impl Outlier {
     fn probe_given_back(self, now: Tick) -> Self {
         match self.state {
             State::Probing(_) => Self { state: State::Ejected(now), ..self },
-            State::Available | State::Returned(_) | State::Ejected(_) => self,
+            State::Available | State::Returned(_) | State::Held(_) | State::Ejected(_) => self,
         }
     }
 
@@ -236,7 +289,7 @@ impl Outlier {
                 State::Ejected(until) if now < until => self,
                 // Somebody is there, and 5xx answers alone may not keep it out.
                 State::Ejected(_) | State::Probing(_) => {
-                    Self { server_errors: 1, state: State::Returned(now), ..counted }
+                    Self { server_errors: 1, state: policy.proved(now), ..counted }
                 }
                 // A row that ejects nobody begins anew, as Envoy has it.
                 _ if policy.trips(server_errors) => Self { server_errors: 0, ..counted },
@@ -253,16 +306,17 @@ impl Outlier {
             State::Ejected(until) if now < until => return self,
             State::Ejected(_) | State::Probing(_) => self.ejections,
             _ if !trips => return counted,
+            State::Held(_) => self.ejections,
             State::Returned(since) if now < since.after(policy.base_ejection) => self.ejections,
             State::Returned(_) | State::Available => 0,
         };
-        let ejections = in_a_row.saturating_add(1);
+        let ejections = (in_a_row + 1).min(Self::MOST_EJECTIONS);
         let state = State::Ejected(policy.until(ejections, now));
         Self { connect_failures: 0, server_errors: 0, ejections, state }
     }
 }
 
-/// The word: state 2 bits, ejections 8, server errors 11, connection failures 11, tick 32.
+/// The word: state 3 bits, ejections 7, server errors 11, connection failures 11, tick 32.
 impl From<Outlier> for u64 {
     fn from(it: Outlier) -> Self {
         let (state, tick) = match it.state {
@@ -270,10 +324,12 @@ impl From<Outlier> for u64 {
             State::Returned(since) => (1, since.0),
             State::Ejected(until) => (2, until.0),
             State::Probing(since) => (3, since.0),
+            State::Held(until) => (4, until.0),
         };
         let count = |n: u16| Self::from(n.min(Outlier::MOST_FAILURES));
         let (connect, server) = (count(it.connect_failures), count(it.server_errors));
-        Self::from(tick) | connect << 32 | server << 43 | Self::from(it.ejections) << 54 | state << 62
+        let ejections = Self::from(it.ejections.min(Outlier::MOST_EJECTIONS));
+        Self::from(tick) | connect << 32 | server << 43 | ejections << 54 | state << 61
     }
 }
 
@@ -283,12 +339,13 @@ impl From<u64> for Outlier {
         Self {
             connect_failures: (word >> 32) as u16 & Self::MOST_FAILURES,
             server_errors: (word >> 43) as u16 & Self::MOST_FAILURES,
-            ejections: (word >> 54) as u8,
-            state: match word >> 62 {
+            ejections: (word >> 54) as u8 & Self::MOST_EJECTIONS,
+            state: match word >> 61 {
                 0 => State::Available,
                 1 => State::Returned(tick),
                 2 => State::Ejected(tick),
-                _ => State::Probing(tick),
+                3 => State::Probing(tick),
+                _ => State::Held(tick),
             },
         }
     }
@@ -305,7 +362,12 @@ mod tests {
         max_ejection_percent: 100,
         base_ejection: Duration::from_secs(30),
         max_ejection: Duration::from_secs(70),
+        hold_down: Duration::ZERO,
+        ramp: Duration::ZERO,
     };
+
+    const HOLDING: OutlierPolicy =
+        OutlierPolicy { hold_down: Duration::from_secs(3), ramp: Duration::from_secs(10), ..EJECTING };
 
     /// Outcomes at ticks, then the record that they lead to.
     fn check(policy: &OutlierPolicy, outcomes: &[(u32, Outcome)], expected: Outlier) {
@@ -439,15 +501,76 @@ mod tests {
     }
 
     #[test]
+    fn who_proves_itself_is_held_down_and_returns_without_another_word() {
+        let out = [(0, ConnectFailed); 3];
+        let probed = |more: &[(u32, Outcome)]| [&out[..], &[(300, Served)], more].concat();
+        let held = Outlier { ejections: 1, state: State::Held(Tick(330)), ..Outlier::default() };
+        check(&HOLDING, &probed(&[]), held);
+        assert_eq!(held.available(Tick(329)), Availability::Held);
+        assert_eq!(held.available(Tick(330)), Availability::Yes);
+        check(&HOLDING, &probed(&[(329, Served)]), held);
+        assert_eq!(held.connected(Tick(329), &HOLDING), held);
+        let back = Outlier { state: State::Returned(Tick(330)), ..held };
+        check(&HOLDING, &probed(&[(340, Served)]), back);
+        check(&HOLDING, &probed(&[(340, ConnectFailed)]), Outlier { connect_failures: 1, ..back });
+        check(&HOLDING, &probed(&[(630, Served)]), Outlier::default());
+    }
+
+    #[test]
+    fn who_is_held_down_is_out_again_after_one_connection_failure() {
+        let out = [(0, ConnectFailed); 3];
+        let probed = |more: &[(u32, Outcome)]| [&out[..], &[(300, Served)], more].concat();
+        check(&HOLDING, &probed(&[(310, ConnectFailed)]), ejected(2, 310 + 600));
+        let held = Outlier { ejections: 1, state: State::Held(Tick(330)), ..counting(0, 1) };
+        check(&HOLDING, &probed(&[(310, ServerError)]), held);
+        check(&HOLDING, &probed(&[(310, ServerError); 3]), ejected(2, 310 + 600));
+    }
+
+    #[test]
+    fn a_share_grows_from_nothing_to_all_over_the_ramp() {
+        let share = |state, now, ramp| {
+            Outlier { state, ..Outlier::default() }.share(Tick(now), Duration::from_secs(ramp))
+        };
+        let back = |now| share(State::Returned(Tick(100)), now, 10);
+        assert_eq!(
+            [back(100), back(200), back(9_999)],
+            [Outlier::WHOLE / 101, Outlier::WHOLE, Outlier::WHOLE]
+        );
+        assert!((100..200).all(|tick| back(tick) < back(tick + 1)));
+        assert!(back(150).abs_diff(Outlier::WHOLE / 2) < Outlier::WHOLE / 100);
+        assert_eq!(share(State::Held(Tick(100)), 100, 10), back(100), "the ramp begins where hold-down ends");
+        assert_eq!(share(State::Available, 100, 10), Outlier::WHOLE);
+        assert_eq!(share(State::Returned(Tick(100)), 100, 0), Outlier::WHOLE);
+    }
+
+    #[test]
+    fn hold_down_and_ramp_follow_a_short_ejection_unless_they_are_given() {
+        let times = |base: u64, hold_down: Option<u64>, ramp: Option<u64>| {
+            let policy = OutlierPolicy::from(PassiveHealthCheck {
+                base_ejection_time: Some(Duration::from_millis(base)),
+                hold_down: hold_down.map(Duration::from_millis),
+                ramp: ramp.map(Duration::from_millis),
+                ..PassiveHealthCheck::default()
+            });
+            (policy.hold_down.as_millis(), policy.ramp.as_millis())
+        };
+        assert_eq!(times(30_000, None, None), (3_000, 10_000));
+        assert_eq!(times(600_000, None, None), (3_000, 10_000));
+        assert_eq!(times(600, None, None), (60, 200));
+        assert_eq!(times(600, Some(0), Some(7_000)), (0, 7_000));
+    }
+
+    #[test]
     fn a_record_reads_back_from_its_word() {
         for state in [
             State::Available,
             State::Returned(Tick(7)),
             State::Ejected(Tick(u32::MAX)),
             State::Probing(Tick(1)),
+            State::Held(Tick(9)),
         ] {
             for (connect_failures, server_errors, ejections) in
-                [(0, 0, 0), (1, 2, 3), (2_047, 0, 255), (0, 2_047, 0)]
+                [(0, 0, 0), (1, 2, 3), (2_047, 0, 127), (0, 2_047, 0)]
             {
                 let outlier = Outlier { connect_failures, server_errors, ejections, state };
                 assert_eq!(Outlier::from(u64::from(outlier)), outlier);

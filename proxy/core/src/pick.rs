@@ -1,7 +1,8 @@
 //! From a resolver to an endpoint: the first target in failover order that has one to offer.
 //!
 //! Once per attempt, on the hot path: no lock, no allocation, and as a rule two endpoints looked at, however many
-//! a target has. Kept out: how an endpoint is reached (the shell dials what a [`Pick`] says) and whether a
+//! a target has. An endpoint that has just returned yields to others, in its target and behind it in failover order, so
+//! that a target that was left gets its traffic back as its endpoints do. Kept out: how an endpoint is reached (the shell dials what a [`Pick`] says) and whether a
 //! request may be tried again (its route says).
 
 mod balance;
@@ -9,6 +10,7 @@ mod balance;
 use std::sync::Arc;
 use std::time::Duration;
 
+use balance::Returning;
 pub use balance::{Balance, Seeds, Weights};
 pub(crate) use balance::{hash, mix};
 
@@ -142,11 +144,14 @@ impl Resolver {
         if tried.is_full() {
             return None;
         }
-        let mut targets = self.targets.iter().enumerate();
-        targets.find_map(|(rank, target)| {
-            let endpoint = target.pick(hash, tried, draw, now)?;
-            Some(Pick { target, rank, endpoint })
-        })
+        let first = |returning| {
+            let mut targets = self.targets.iter().enumerate();
+            targets.find_map(|(rank, target)| {
+                let endpoint = target.pick(hash, tried, draw, now, returning)?;
+                Some(Pick { target, rank, endpoint })
+            })
+        };
+        first(Returning::Yield).or_else(|| first(Returning::Serve))
     }
 
     /// What it is called in metrics: its primary target's id.
@@ -162,14 +167,15 @@ impl Resolver {
         !tried.is_full() && self.targets.iter().any(|target| target.endpoints.iter().any(offers))
     }
 
-    /// The rank of the target that serves at `now`: the first with an available endpoint, else the first
-    /// that may be probed.
+    /// The rank of the target that serves at `now`: the first with an available endpoint, else the first with one that
+    /// is held down, else the first that may be probed.
     pub fn in_force(&self, now: Tick) -> Option<usize> {
         let first = |wanted: Availability| {
             let offers = |target: &Arc<Target>| target.endpoints.iter().any(|e| e.available(now) == wanted);
             self.targets.iter().position(offers)
         };
-        first(Availability::Yes).or_else(|| first(Availability::MayProbe))
+        let order = [Availability::Yes, Availability::Held, Availability::MayProbe];
+        order.into_iter().find_map(first)
     }
 }
 

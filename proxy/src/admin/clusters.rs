@@ -51,6 +51,7 @@ fn standing(shared: &Shared, endpoint: &Endpoint) -> Value {
         State::Ejected(_) => "ejected",
         State::Probing(_) => "probing",
         State::Returned(_) => "returned",
+        State::Held(_) => "held down",
     };
     json!({
         "state": state,

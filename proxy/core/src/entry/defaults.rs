@@ -97,6 +97,11 @@ pub struct PassiveHealthCheck {
     pub max_ejection_percent: Option<u32>,
     /// Times the number of ejections so far, default 30 s.
     pub base_ejection_time: Option<Duration>,
+    /// For how long an endpoint that proved itself stays out while others serve (beyond Consul), default a tenth of
+    /// `base_ejection_time`, at most 3 s.
+    pub hold_down: Option<Duration>,
+    /// For how long its share then grows (beyond Consul), default a third of `base_ejection_time`, at most 10 s.
+    pub ramp: Option<Duration>,
 }
 
 /// `proxy-defaults`, named `global`.

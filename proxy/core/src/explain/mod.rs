@@ -13,6 +13,8 @@ mod routes;
 mod targets;
 mod text;
 
+use std::time::Duration;
+
 pub use effective::Locate;
 use effective::{effective, of_group, overruled, time};
 pub use report::{
@@ -209,15 +211,20 @@ impl<'a> Question<'a> {
         all
     }
 
-    fn ejection(&self) -> [Named; 4] {
+    fn ejection(&self) -> [Named; 6] {
         let default = OutlierPolicy::default();
         let number = |name, field: fn(PassiveHealthCheck) -> Option<u32>, default| {
             let groups = self.upstream.into_iter().flat_map(|it| it.passive_health_checks());
             Named { name, effective: of_group(groups, name, field, default, self.locate) }
         };
-        let length = "PassiveHealthCheck.BaseEjectionTime";
-        let groups = self.upstream.into_iter().flat_map(|it| it.passive_health_checks());
-        let base = |it: PassiveHealthCheck| it.base_ejection_time.map(|it| time(Some(it)));
+        let length = |name, field: fn(PassiveHealthCheck) -> Option<Duration>, default| {
+            let groups = self.upstream.into_iter().flat_map(|it| it.passive_health_checks());
+            let shown = |it: PassiveHealthCheck| field(it).map(|it| time(Some(it)));
+            Named { name, effective: of_group(groups, name, shown, time(Some(default)), self.locate) }
+        };
+        // What endpoints return by depends on how long they are out.
+        let written = self.upstream.and_then(|it| it.passive_health_checks().next());
+        let returning = written.map_or(default, |it| it.value.into());
         let mut all = [
             number("PassiveHealthCheck.MaxFailures", |it| it.max_failures, default.max_failures),
             number(
@@ -230,10 +237,9 @@ impl<'a> Question<'a> {
                 |it| it.max_ejection_percent,
                 default.max_ejection_percent,
             ),
-            Named {
-                name: length,
-                effective: of_group(groups, length, base, time(Some(default.base_ejection)), self.locate),
-            },
+            length("PassiveHealthCheck.BaseEjectionTime", |it| it.base_ejection_time, default.base_ejection),
+            length("PassiveHealthCheck.HoldDown", |it| it.hold_down, returning.hold_down),
+            length("PassiveHealthCheck.Ramp", |it| it.ramp, returning.ramp),
         ];
         // A peer's gateways may all be ejected, whatever is written.
         let forced = self.table.resolvers.iter().flat_map(|it| &it.targets).map(|it| it.outlier);

@@ -66,6 +66,7 @@ impl Question<'_> {
             weight: target.weights.of(index),
             health: match endpoint.available(self.now) {
                 Availability::Yes => "available",
+                Availability::Held => "held down",
                 Availability::MayProbe => "may be probed",
                 Availability::No => "ejected",
             },

@@ -1,7 +1,8 @@
 //! Which of a target's endpoints: least loaded or quickest of a few, at random, in turn, or by a request's hash.
 //!
 //! Every policy looks at a few endpoints as a rule, hash excepted, and at all of them only when those few have
-//! nothing to offer. An endpoint whose probe is due is taken when a policy comes across it.
+//! nothing to offer. An endpoint whose probe is due is taken when a policy comes across it. One that returned a moment
+//! ago has nothing to offer to some of the requests, the same ones whoever asks.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Target, Tried};
 use crate::endpoint::Endpoint;
 use crate::entry::LoadBalancer;
-use crate::outlier::Availability;
+use crate::outlier::{Availability, Outlier};
 use crate::{Draw, Tick};
 
 /// How a target's endpoints are chosen (`LoadBalancer.Policy`).
@@ -130,6 +131,15 @@ impl Weights {
     }
 }
 
+/// What endpoints do that are held down or whose share still grows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Returning {
+    /// They leave to others what is not yet theirs.
+    Yield,
+    /// They serve like any other: there is nobody else.
+    Serve,
+}
+
 impl Target {
     /// An available, untried endpoint of this target, or one to probe.
     pub(super) fn pick(
@@ -138,8 +148,13 @@ impl Target {
         tried: &Tried,
         draw: Draw,
         now: Tick,
+        returning: Returning,
     ) -> Option<&Arc<Endpoint>> {
-        let asked = Asked { target: self, tried, now };
+        let luck = match &self.balance {
+            Balance::Hash(_) => hash.unwrap_or(draw.0),
+            _ => draw.0,
+        };
+        let asked = Asked { target: self, tried, now, returning, luck };
         let index = match (self.endpoints.len(), &self.balance, hash) {
             (0, _, _) => None,
             (1, _, _) => (asked.offer(0) != Offer::None).then_some(0),
@@ -170,6 +185,10 @@ struct Asked<'a> {
     target: &'a Target,
     tried: &'a Tried,
     now: Tick,
+    returning: Returning,
+    /// What decides whether an endpoint whose share grows takes the request: its draw, or its hash, so that a share that
+    /// grows only adds to the hashes that it has.
+    luck: u64,
 }
 
 impl Asked<'_> {
@@ -178,13 +197,34 @@ impl Asked<'_> {
     }
 
     fn offer(self, index: usize) -> Offer {
-        let endpoint = &self.target.endpoints[index];
-        match endpoint.available(self.now) {
-            _ if self.tried.contains(endpoint) => Offer::None,
-            Availability::Yes => Offer::Share,
-            Availability::MayProbe if endpoint.claim_probe(self.now) => Offer::Probe,
-            Availability::MayProbe | Availability::No => Offer::None,
+        match self.unclaimed(index) {
+            Offer::Probe if !self.target.endpoints[index].claim_probe(self.now) => Offer::None,
+            offer => offer,
         }
+    }
+
+    /// The same, but a probe is not claimed yet.
+    fn unclaimed(self, index: usize) -> Offer {
+        let endpoint = &self.target.endpoints[index];
+        let outlier = endpoint.outlier();
+        let serves = || match self.returning {
+            Returning::Yield => self.is_lucky(outlier.share(self.now, self.target.outlier.ramp)),
+            Returning::Serve => true,
+        };
+        match outlier.available(self.now) {
+            _ if self.tried.contains(endpoint) => Offer::None,
+            Availability::Yes if serves() => Offer::Share,
+            Availability::Held if self.returning == Returning::Serve => Offer::Share,
+            Availability::MayProbe => Offer::Probe,
+            Availability::Yes | Availability::Held | Availability::No => Offer::None,
+        }
+    }
+
+    /// Whether this request is one of a share. All endpoints that have the same share agree on it: a target all of
+    /// whose endpoints return together gets no more than that.
+    fn is_lucky(self, share: u32) -> bool {
+        // Not the bits that choose between endpoints.
+        share >= Outlier::WHOLE || mix(!self.luck) >> 48 < u64::from(share)
     }
 
     /// The least loaded of `choices` endpoints drawn by weight, no two in a row the same.
@@ -230,19 +270,16 @@ impl Asked<'_> {
 
     /// The highest ranking endpoint that has something to offer.
     fn by_hash(self, seeds: &Seeds, hash: u64) -> Option<usize> {
-        let candidate = |wanted: fn(Availability) -> bool| {
-            let fit = |index: &usize| {
-                let endpoint = &self.target.endpoints[*index];
-                wanted(endpoint.available(self.now)) && !self.tried.contains(endpoint)
-            };
+        let candidate = |wanted: fn(Offer) -> bool| {
+            let fit = |index: &usize| wanted(self.unclaimed(*index));
             let rank = |index: &usize| self.rank(seeds, *index, hash);
             (0..self.len()).filter(fit).max_by(|a, b| rank(a).total_cmp(&rank(b)))
         };
-        let best = candidate(|availability| availability != Availability::No)?;
+        let best = candidate(|offer| offer != Offer::None)?;
         match self.offer(best) {
             Offer::Share | Offer::Probe => Some(best),
             // Another request has claimed the probe.
-            Offer::None => candidate(|availability| availability == Availability::Yes),
+            Offer::None => candidate(|offer| offer == Offer::Share),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a pick promises, against naive oracles where there is one.
 
+mod returning;
 mod traffic;
 
 use super::*;
@@ -146,8 +147,10 @@ fn an_ejected_endpoint_is_offered_to_exactly_one_request_once_its_time_is_over()
     assert_eq!(ranks(Tick(300)), [0, 1, 1, 1, 1, 1, 1, 1]);
     assert_eq!(resolver.in_force(Tick(300)), Some(1));
     resolver.targets[0].record(&resolver.targets[0].endpoints[0], Outcome::Served, Tick(301));
-    assert_eq!(ranks(Tick(301)), [0; 8]);
-    assert_eq!(resolver.in_force(Tick(301)), Some(0));
+    assert_eq!(ranks(Tick(330)), [1; 8], "it is held down");
+    assert_eq!(resolver.in_force(Tick(330)), Some(1));
+    assert_eq!(resolver.in_force(Tick(331)), Some(0));
+    assert_eq!(ranks(Tick(431)), [0; 8], "the ramp is over");
 }
 
 #[test]

@@ -216,6 +216,16 @@ fn a_group_of_limits_is_set_as_a_whole() {
             "PassiveHealthCheck.BaseEjectionTime",
             json!(["30s", of_app("PassiveHealthCheck.BaseEjectionTime"), []]),
         ),
+        (
+            "config { passive_health_check { base_ejection_time = \"6s\" ramp = \"1m\" } }",
+            "PassiveHealthCheck.HoldDown",
+            json!(["600ms", of_upstream("passive_health_check.hold_down"), []]),
+        ),
+        (
+            "config { passive_health_check { base_ejection_time = \"6s\" ramp = \"1m\" } }",
+            "PassiveHealthCheck.Ramp",
+            json!(["1m0s", of_upstream("passive_health_check.ramp"), []]),
+        ),
     ] {
         check(&entries(&[app]), upstream, name, &expected);
     }

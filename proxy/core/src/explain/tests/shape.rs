@@ -133,6 +133,8 @@ Settings of the upstream
   enforcing consecutive 5xx  100           default
   max ejection percent       10            default
   base ejection time         30s           default
+  hold down                  3s            default
+  ramp                       10s           default
 
 Warnings
   no endpoint is available in next.default.default.dc1: the answer is 503 (UH)

@@ -154,7 +154,9 @@ fn nothing_beyond_consul_is_read_where_only_consuls_fields_are_wanted() {
     let router = "Kind = \"service-router\"\nName = \"web\"\nRoutes = [\n{ Destination { Peer = \"us\" } },\n\
                   { Destination { Datacenter = \"dc2\" } }]";
     let service = "service {\n name = \"web\"\n datacenter = \"dc2\"\n}";
-    let files: Vec<File> = [("a.hcl", HCL), ("b.hcl", router), ("c.hcl", service)]
+    let defaults = "Kind = \"service-defaults\"\nName = \"web\"\nUpstreamConfig { Defaults { PassiveHealthCheck {\n\
+                    HoldDown = \"5s\"\nRamp = \"0s\" } } }";
+    let files: Vec<File> = [("a.hcl", HCL), ("b.hcl", router), ("c.hcl", service), ("d.hcl", defaults)]
         .iter()
         .map(|(path, text)| File { path: path.into(), bytes: text.as_bytes().to_vec() })
         .collect();
@@ -167,11 +169,37 @@ fn nothing_beyond_consul_is_read_where_only_consuls_fields_are_wanted() {
         (4, "Routes[0].Destination.Peer"),
         (5, "Routes[1].Destination.Datacenter"),
         (3, "service.datacenter"),
+        (4, "UpstreamConfig.Defaults.PassiveHealthCheck.HoldDown"),
+        (5, "UpstreamConfig.Defaults.PassiveHealthCheck.Ramp"),
     ];
     assert_eq!(fields, expected);
     let message = "Consul does not know this field (--strict-consul)";
     assert!(problems.iter().all(|problem| problem.message == message), "{problems:?}");
     assert_eq!(load_with(&files, Options::default()).1, []);
+}
+
+#[test]
+fn times_of_return_are_from_none_to_an_hour() {
+    let said = |times: &str| {
+        let text = format!(
+            "Kind = \"service-defaults\"\nName = \"web\"\nUpstreamConfig {{ Defaults {{ PassiveHealthCheck {{ {times} }} }} }}"
+        );
+        let (config, problems) = read(&[("e.hcl", &text)]);
+        let check = config
+            .entries
+            .defaults
+            .get(&name("web"))
+            .and_then(|it| it.upstream_config.defaults.passive_health_check);
+        (check.and_then(|it| Some((it.hold_down?.as_secs(), it.ramp?.as_secs()))), problems)
+    };
+    assert_eq!(said("HoldDown = \"0s\" Ramp = \"1h\"").0, Some((0, 3_600)));
+    for (times, expected) in [
+        ("HoldDown = \"61m\"", "HoldDown must be between 0s and 1h"),
+        ("Ramp = \"-1s\"", "Ramp must be between 0s and 1h"),
+    ] {
+        let (_, problems) = said(times);
+        assert!(problems.len() == 1 && problems[0].ends_with(expected), "{times}: {problems:?}");
+    }
 }
 
 #[test]

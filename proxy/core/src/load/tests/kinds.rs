@@ -150,6 +150,7 @@ fn defaults_with_every_field_are_read() {
         enforcing_consecutive_5xx: Some(0),
         max_ejection_percent: Some(100),
         base_ejection_time: Some(std::time::Duration::from_secs(30)),
+        ..PassiveHealthCheck::default()
     };
     assert_eq!(api.passive_health_check, Some(check));
     let global = entries.proxy_defaults.expect("read");

@@ -128,7 +128,20 @@ fn passive_health_check(mut map: Fields<'_>, owner: &str) -> PassiveHealthCheck 
         enforcing_consecutive_5xx: percent(&mut map, "EnforcingConsecutive5xx", "enforcing_consecutive_5xx"),
         max_ejection_percent: percent(&mut map, "MaxEjectionPercent", "max_ejection_percent"),
         base_ejection_time: time(&mut map, "BaseEjectionTime", "base_ejection_time"),
+        hold_down: return_time(&mut map, "HoldDown"),
+        ramp: return_time(&mut map, "Ramp"),
     };
     map.finish();
     check
+}
+
+/// How endpoints return, beyond Consul: `HoldDown` or `Ramp`.
+pub(in crate::entry::read) fn return_time(map: &mut Fields<'_>, name: &'static str) -> Option<Duration> {
+    const MOST: Duration = Duration::from_secs(3_600);
+    let item = map.beyond(name)?;
+    let time = item.duration()?.to_duration().filter(|it| *it <= MOST);
+    if time.is_none() {
+        item.error(format!("{name} must be between 0s and 1h"));
+    }
+    time
 }
