@@ -11,6 +11,7 @@ mod failover;
 mod hop;
 mod http1;
 mod peering;
+mod protocols;
 mod reload;
 mod retries;
 mod routing;

@@ -117,10 +117,12 @@ impl Received for LinesRequest<'_> {
         head: &ResponseHead,
         text: &[u8],
         spec: &ResponseOut<'_>,
-        _ended: bool,
+        ended: bool,
     ) -> Result<(), Broken> {
         let version = self.view.head.version();
         let framing = match head.framing_for(version) {
+            // Nothing follows, not even the last chunk.
+            ResponseFraming::Chunked | ResponseFraming::UntilClose if ended => ResponseFraming::Length(0),
             // Behind a length there would be no place for the trailers that are asked for.
             ResponseFraming::Length(_) if self.view.head.te_trailers() && version == Version::Http11 => {
                 ResponseFraming::Chunked

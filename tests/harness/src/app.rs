@@ -4,6 +4,7 @@
 //! the call that asks for it returns.
 
 mod http;
+mod http2;
 mod reply;
 mod tcp;
 
@@ -58,6 +59,8 @@ impl Drop for Stage {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Speaks {
     Http,
+    /// Prior knowledge.
+    Http2,
     Tcp,
 }
 
@@ -164,6 +167,11 @@ impl App {
         lock(&self.state.script).reset_connections = reset;
     }
 
+    /// Whether it says `100 Continue` to who waits for that; it does unless told otherwise.
+    pub fn says_continue(&self, says: bool) {
+        lock(&self.state.script).says_continue = says;
+    }
+
     /// Lets go on what is stalled, now and from now on.
     pub fn release(&self) {
         self.state.released.send_replace(true);
@@ -246,6 +254,7 @@ async fn converse(state: Arc<State>, speaks: Speaks, stream: TcpStream) {
     // Its error is that a caller left: no fault of the application's.
     let _ = match speaks {
         Speaks::Http => http::converse(&state, stream).await,
+        Speaks::Http2 => http2::converse(&state, stream).await,
         Speaks::Tcp => tcp::converse(&state, stream).await,
     };
 }

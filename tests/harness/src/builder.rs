@@ -91,6 +91,15 @@ impl ClusterBuilder {
         self
     }
 
+    /// With `count` instances of a service of this protocol whose applications speak HTTP/2.
+    #[must_use]
+    pub fn http2_service(mut self, name: &str, count: usize, protocol: &str) -> Self {
+        self.instances.extend((0..count).map(|index| InstanceBuilder::new(name, index, Speaks::Http2)));
+        let protocol = format!("Kind = \"service-defaults\"\nName = \"{name}\"\nProtocol = \"{protocol}\"\n");
+        self.entries.push(protocol.as_str().into());
+        self
+    }
+
     /// With `count` instances of a service that speaks TCP.
     #[must_use]
     pub fn tcp_service(mut self, name: &str, count: usize) -> Self {

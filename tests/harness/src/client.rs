@@ -1,11 +1,15 @@
 //! Callers: an instance's application calling its upstreams, raw enough to send anything.
 
+mod call;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
+pub(crate) use self::call::lines;
+pub use self::call::{Call, Http2, Version};
 use crate::wait::within;
 use crate::wire::{self, Ending, Headers, Io, Wire, header};
 

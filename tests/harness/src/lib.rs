@@ -2,7 +2,7 @@
 //!
 //! [`Mesh::builder`] says what there is, in terms of clusters and services; everything else follows. Each cluster
 //! is a real configuration directory with a CA of its own, each sidecar a real [`spillway_proxy::process::Process`]
-//! on a thread of its own, each application a plain HTTP/1.1 or TCP server that says who it is and fails when it
+//! on a thread of its own, each application a plain HTTP/1.1, HTTP/2 or TCP server that says who it is and fails when it
 //! is told to. Every instance has a loopback address of its own, as if it were a host, so that a port that was
 //! given up can be bound again. Kept out: fixed ports, sleeps (wait with [`eventually`]), process-wide state.
 
@@ -21,7 +21,7 @@ mod wire;
 
 pub use app::{App, Received, Reply, Then};
 pub use builder::{ClusterBuilder, InstanceBuilder, MeshBuilder};
-pub use client::{Answer, Client, Connection, RequestBuilder};
+pub use client::{Answer, Call, Client, Connection, Http2, RequestBuilder, Version};
 pub use entry::{
     Entry, FailoverTarget, datacenter, exported_services, peer, resolver, router, service, splitter,
 };

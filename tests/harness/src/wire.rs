@@ -13,6 +13,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) type Headers = Vec<(String, String)>;
 
 /// A head: its first line, then its header lines.
+#[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) line: String,
     pub(crate) headers: Headers,
@@ -111,24 +112,39 @@ impl<S: Io> Wire<S> {
     pub(crate) async fn chunked(&mut self) -> io::Result<(Vec<u8>, Headers, Ending)> {
         let mut body = Vec::new();
         loop {
-            let Some(size) = self.up_to(b"\r\n").await? else {
-                return Ok((body, Headers::new(), Ending::CutShort));
-            };
-            let size = usize::from_str_radix(&size, 16).map_err(io::Error::other)?;
-            if size == 0 {
-                break;
-            }
-            let (data, ending) = self.bytes(size).await?;
-            body.extend(data);
-            if ending == Ending::CutShort || self.up_to(b"\r\n").await?.is_none() {
-                return Ok((body, Headers::new(), Ending::CutShort));
+            match self.chunk().await? {
+                (data, _) if data.is_empty() => break,
+                (data, ending) => {
+                    body.extend(data);
+                    if ending == Ending::CutShort {
+                        return Ok((body, Headers::new(), ending));
+                    }
+                }
             }
         }
+        let (trailers, ending) = self.trailers().await?;
+        Ok((body, trailers, ending))
+    }
+
+    /// The next chunk; the last one is empty, as is one that is not there.
+    pub(crate) async fn chunk(&mut self) -> io::Result<(Vec<u8>, Ending)> {
+        let Some(size) = self.up_to(b"\r\n").await? else { return Ok((Vec::new(), Ending::CutShort)) };
+        let size = usize::from_str_radix(&size, 16).map_err(io::Error::other)?;
+        if size == 0 {
+            return Ok((Vec::new(), Ending::Whole));
+        }
+        let (data, ending) = self.bytes(size).await?;
+        let delimited = ending == Ending::Whole && self.up_to(b"\r\n").await?.is_some();
+        Ok((data, if delimited { Ending::Whole } else { Ending::CutShort }))
+    }
+
+    /// What stands behind the last chunk.
+    pub(crate) async fn trailers(&mut self) -> io::Result<(Headers, Ending)> {
         let mut trailers = Headers::new();
         loop {
             match self.up_to(b"\r\n").await? {
-                None => return Ok((body, trailers, Ending::CutShort)),
-                Some(line) if line.is_empty() => return Ok((body, trailers, Ending::Whole)),
+                None => return Ok((trailers, Ending::CutShort)),
+                Some(line) if line.is_empty() => return Ok((trailers, Ending::Whole)),
                 Some(line) => trailers.push(header_line(&line)),
             }
         }

@@ -6,7 +6,7 @@ use std::io;
 use tokio::net::TcpStream;
 
 use super::{Reply, State, Then, lock};
-use crate::wire::{self, Head, Wire, header};
+use crate::wire::{self, Ending, Head, Wire, header};
 
 /// A request as it reached an application, body and trailers included.
 #[derive(Clone, Debug, Default)]
@@ -48,20 +48,35 @@ pub(super) async fn converse(state: &State, stream: TcpStream) -> io::Result<()>
     let mut wire = Wire::new(stream);
     while let Some(head) = wire.head().await? {
         let early = lock(&state.script).early();
-        if let Some(status) = early {
-            let answer = format!("HTTP/1.1 {status} Early\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-            wire.write(answer.as_bytes()).await?;
-            wire.half_close().await?;
-            return wire.rest().await.map(drop);
+        match early {
+            Some(Reply::Early(status)) => {
+                let answer =
+                    format!("HTTP/1.1 {status} Early\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+                wire.write(answer.as_bytes()).await?;
+                wire.half_close().await?;
+                return wire.rest().await.map(drop);
+            }
+            Some(Reply::Mirror) => {
+                lock(&state.log).received.push(begun(head));
+                mirror(state, &mut wire).await?;
+                continue;
+            }
+            Some(_) => {
+                lock(&state.log).received.push(begun(head.clone()));
+                released(state).await;
+            }
+            None => {}
         }
-        let request = receive(&mut wire, head).await?;
+        let request = receive(state, &mut wire, head).await?;
         let upgrade = request.header("upgrade").is_some();
         let closing = request.header("connection") == Some("close");
-        lock(&state.log).received.push(request.clone());
+        if early.is_none() {
+            lock(&state.log).received.push(request.clone());
+        }
         if upgrade {
             return echo(state, &mut wire).await;
         }
-        let reply = lock(&state.script).next();
+        let reply = if early.is_some() { Reply::Own(Then::GoOn) } else { lock(&state.script).next() };
         let then = answer(state, &mut wire, reply, &request).await?;
         match then {
             Then::GoOn if closing => return Ok(()),
@@ -84,13 +99,38 @@ pub(super) async fn converse(state: &State, stream: TcpStream) -> io::Result<()>
     Ok(())
 }
 
-async fn receive(wire: &mut Wire<TcpStream>, head: Head) -> io::Result<Received> {
+/// A request of which only the head has been read.
+fn begun(head: Head) -> Received {
     let Head { line, headers } = head;
     let mut words = line.split(' ').map(str::to_owned);
     let mut word = || words.next().unwrap_or_default();
-    let mut request =
-        Received { method: word(), target: word(), version: word(), headers, ..Received::default() };
-    if request.header("expect").is_some() {
+    Received { method: word(), target: word(), version: word(), headers, ..Received::default() }
+}
+
+/// Answers at once, and sends each chunk back as it comes.
+async fn mirror(state: &State, wire: &mut Wire<TcpStream>) -> io::Result<()> {
+    let head =
+        format!("HTTP/1.1 200 OK\r\nx-served-by: {}\r\ntransfer-encoding: chunked\r\n\r\n", state.name);
+    wire.write(head.as_bytes()).await?;
+    loop {
+        match wire.chunk().await? {
+            (_, Ending::CutShort) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            (data, Ending::Whole) if data.is_empty() => break,
+            (data, Ending::Whole) => {
+                let chunk = [format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n"].concat();
+                wire.write(&chunk).await?;
+            }
+        }
+    }
+    let (trailers, _) = wire.trailers().await?;
+    let lines: String = trailers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    wire.write(format!("0\r\n{lines}\r\n").as_bytes()).await
+}
+
+async fn receive(state: &State, wire: &mut Wire<TcpStream>, head: Head) -> io::Result<Received> {
+    let mut request = begun(head);
+    let says_continue = lock(&state.script).says_continue;
+    if request.header("expect").is_some() && says_continue {
         wire.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
     let length = request.header("content-length").and_then(|length| length.parse().ok());
@@ -104,8 +144,8 @@ async fn receive(wire: &mut Wire<TcpStream>, head: Head) -> io::Result<Received>
         ending
     };
     match ending {
-        wire::Ending::Whole => Ok(request),
-        wire::Ending::CutShort => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ending::Whole => Ok(request),
+        Ending::CutShort => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
@@ -121,11 +161,19 @@ async fn answer(
         format!("HTTP/1.1 {status} Reply\r\nx-served-by: {name}\r\nx-answers: {id}\r\n{more}\r\n")
     };
     let whole = |status: u16, more: &str| {
+        if matches!(status, 204 | 304) {
+            return head(status, more);
+        }
         let body = if request.method == "HEAD" { "" } else { name };
         head(status, &format!("{more}content-length: {}\r\n", name.len())) + body
     };
     let (bytes, then) = match reply {
         Reply::Own(then) => (whole(200, ""), then),
+        Reply::Mirror | Reply::Unread => (whole(200, ""), Then::GoOn),
+        Reply::Hints => {
+            let hints = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n";
+            (hints.to_owned() + &whole(200, ""), Then::GoOn)
+        }
         Reply::Status(status) | Reply::Early(status) => (whole(status, ""), Then::GoOn),
         Reply::Header(name, value) => (whole(200, &format!("{name}: {value}\r\n")), Then::GoOn),
         Reply::Echo => {
@@ -177,7 +225,7 @@ async fn echo(state: &State, wire: &mut Wire<TcpStream>) -> io::Result<()> {
     wire.half_close().await
 }
 
-async fn released(state: &State) {
+pub(super) async fn released(state: &State) {
     // An error would mean that the application is gone, and this task with it.
     let mut released = state.released.subscribe();
     let _ = released.wait_for(|released| *released).await;

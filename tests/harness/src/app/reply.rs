@@ -17,6 +17,12 @@ pub enum Reply {
     Echo,
     /// This status as soon as the head is there, before the body is read; nothing more is taken then.
     Early(u16),
+    /// `103 Early Hints` with a link, then 200.
+    Hints,
+    /// 200 at once, and behind it the request's body and trailers, piece by piece as they come.
+    Mirror,
+    /// 200 once it is released; not a byte of the body is read before.
+    Unread,
     /// 200 with a body in two halves, the second once it is released.
     Halves,
     /// Exactly these bytes, and then [`Then`].
@@ -46,11 +52,17 @@ pub(super) struct Script {
     planned: VecDeque<(usize, Reply)>,
     otherwise: Reply,
     pub(super) reset_connections: bool,
+    pub(super) says_continue: bool,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { planned: VecDeque::new(), otherwise: Reply::Own(Then::GoOn), reset_connections: false }
+        Self {
+            planned: VecDeque::new(),
+            otherwise: Reply::Own(Then::GoOn),
+            reset_connections: false,
+            says_continue: true,
+        }
     }
 }
 
@@ -64,15 +76,11 @@ impl Script {
         self.otherwise = reply;
     }
 
-    /// The status of the next answer when that comes before the request's body.
-    pub(super) fn early(&mut self) -> Option<u16> {
+    /// The next answer when that begins before the request's body has been read.
+    pub(super) fn early(&mut self) -> Option<Reply> {
         self.planned.retain(|(left, _)| *left > 0);
         match self.planned.front().map_or(&self.otherwise, |(_, reply)| reply) {
-            Reply::Early(status) => {
-                let status = *status;
-                self.next();
-                Some(status)
-            }
+            Reply::Early(_) | Reply::Mirror | Reply::Unread => Some(self.next()),
             _ => None,
         }
     }
