@@ -17,6 +17,7 @@ pub mod pem;
 pub mod policy;
 pub mod store;
 mod verify;
+mod websocket;
 pub mod x509;
 pub mod xfcc;
 
@@ -32,5 +33,6 @@ pub use identity::{IdentitySource, SourceError};
 pub use key::KeyType;
 pub use leaf::{Leaf, LeafError};
 pub use policy::{TlsError, TlsPolicy};
+pub use websocket::{websocket_accept, websocket_key};
 pub use x509::{CertInfo, IdentityError, fingerprint, spiffe_id};
 pub use xfcc::xfcc;

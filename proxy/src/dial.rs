@@ -70,7 +70,32 @@ pub async fn dial(
     endpoint: &Endpoint,
     deadline: &Deadline,
 ) -> Result<Stream, DialError> {
-    within(worker, target, endpoint, deadline, connect(worker, target, endpoint, target.tls.as_ref())).await
+    let tls = target.tls.as_ref().map(|tls| (tls, alpn(target)));
+    within(worker, target, endpoint, deadline, connect(worker, target, endpoint, tls)).await
+}
+
+/// [`dial`] for a connection that is to speak HTTP/1.1, whatever the target's protocol.
+///
+/// # Errors
+/// When there is no connection, or the other side is not who it should be.
+pub(crate) async fn dial_http1(
+    worker: &Rc<Worker>,
+    target: &Target,
+    endpoint: &Endpoint,
+    deadline: &Deadline,
+) -> Result<Stream, DialError> {
+    let tls = target.tls.as_ref().map(|tls| (tls, Alpn::Http1));
+    within(worker, target, endpoint, deadline, connect(worker, target, endpoint, tls)).await
+}
+
+/// What is asked of a target.
+fn alpn(target: &Target) -> Alpn {
+    match target.protocol {
+        Protocol::Tcp => Alpn::None,
+        Protocol::Http if multiplexes(target) => Alpn::Multiplexed,
+        Protocol::Http => Alpn::Http1,
+        Protocol::Http2 | Protocol::Grpc => Alpn::Http2,
+    }
 }
 
 /// [`dial`] without the TLS, for a connection that brings its own: a gateway passes it through.
@@ -122,7 +147,7 @@ async fn connect(
     worker: &Rc<Worker>,
     target: &Target,
     endpoint: &Endpoint,
-    tls: Option<&TargetTls>,
+    tls: Option<(&TargetTls, Alpn)>,
 ) -> Result<Stream, DialError> {
     let failed = |source| DialError::Connect {
         target: target.id.to_string(),
@@ -150,7 +175,7 @@ async fn handshake(
     worker: &Rc<Worker>,
     target: &Target,
     endpoint: &Endpoint,
-    tls: &TargetTls,
+    (tls, alpn): (&TargetTls, Alpn),
     tcp: TcpStream,
 ) -> Result<Stream, DialError> {
     let failed =
@@ -160,12 +185,6 @@ async fn handshake(
         .published
         .tls()
         .ok_or_else(|| DialError::NoIdentity { target: target.id.to_string() })?;
-    let alpn = match target.protocol {
-        Protocol::Tcp => Alpn::None,
-        Protocol::Http if multiplexes(target) => Alpn::Multiplexed,
-        Protocol::Http => Alpn::Http1,
-        Protocol::Http2 | Protocol::Grpc => Alpn::Http2,
-    };
     let name =
         ServerName::try_from(tls.sni.as_str().to_owned()).map_err(|error| failed(io::Error::other(error)))?;
     let connector = TlsConnector::from(contexts.client(&tls.identities, alpn));

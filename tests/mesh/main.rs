@@ -19,3 +19,4 @@ mod splits;
 mod sticky;
 mod tcp;
 mod trust;
+mod tunnels;

@@ -234,7 +234,7 @@ impl Fields {
 
     /// The protocols that the Upgrade lines name and that may be switched to through us (RFC 9110 §7.8): none that
     /// would put another HTTP or TLS on this connection, below the layer that we judge (h2c: RFC 9113 §3.1).
-    pub(super) fn upgrades<'a>(&'a self, buf: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn upgrades<'a>(&self, buf: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let passes = |protocol: &&[u8]| {
             let name = protocol.split(|&b| b == b'/').next().unwrap_or_default();
             let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());

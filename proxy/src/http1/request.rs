@@ -136,6 +136,12 @@ impl RequestHead {
         self.upgrade
     }
 
+    /// The protocol that it asks for first, of those that may be had through us.
+    pub fn upgrade_to<'a>(&self, buf: &'a [u8]) -> Option<&'a str> {
+        let mut protocols = self.fields.upgrades(buf).filter(|_| self.upgrade);
+        protocols.next().and_then(|protocol| str::from_utf8(protocol).ok())
+    }
+
     /// Whether the downstream takes trailers.
     pub fn te_trailers(&self) -> bool {
         self.te_trailers

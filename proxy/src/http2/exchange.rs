@@ -3,6 +3,8 @@
 //! The twin of [`crate::attempt`], which is for HTTP/1.1 on both sides. One task drives the request's body up, the
 //! answer's down and watches for a downstream that leaves; ending it ends the upstream's stream.
 
+mod tunnel;
+
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -43,6 +45,8 @@ pub(super) struct Bridge<'w, R> {
     kept: Kept,
     /// There is no body to send.
     bodyless: bool,
+    /// It asks for a tunnel, which begins when an upstream has granted it.
+    upgrade: bool,
     /// `100 Continue` is still to be said.
     awaited: bool,
     response: ResponseHead,
@@ -75,12 +79,14 @@ impl<'w, R: Received> Bridge<'w, R> {
     pub(super) fn new(worker: &'w Rc<Worker>, received: R) -> Self {
         let awaited = received.view().head.expect_continue();
         let bodyless = !received.has_body();
+        let upgrade = tunnel::asked_for(received.view()).is_some();
         Self {
             worker,
             received,
-            upload: Pump::new(bodyless),
+            upload: Pump::new(bodyless || upgrade),
             kept: Kept::default(),
             bodyless,
+            upgrade,
             awaited,
             response: ResponseHead::default(),
             text: Vec::new(),
@@ -114,7 +120,9 @@ impl<'w, R: Received> Bridge<'w, R> {
             Protocol::Http2 | Protocol::Grpc => {
                 let opened = upstream::open(self.worker, pick, self.received.deadline(), fresh).await;
                 let target = || pick.target.id.to_string();
-                Some(opened.ok_or_else(|| Failure::TimedOut { target: target() })??)
+                let opened = opened.ok_or_else(|| Failure::TimedOut { target: target() })??;
+                let fits = !self.upgrade || opened.tunnels(self.worker, self.received.deadline()).await;
+                fits.then_some(opened)
             }
             Protocol::Tcp | Protocol::Http => None,
         };
@@ -124,14 +132,25 @@ impl<'w, R: Received> Bridge<'w, R> {
         let out = RequestOut {
             xfcc: vouched.as_deref(),
             request_id: id.as_ref().map(<[u8; 36]>::as_slice),
+            upgrade: self.upgrade,
             ..as_decided(view, pick.target, decision)
         };
         match multiplexed {
             Some(opened) => self.begin_stream(opened, view, &out, pick),
             None => {
-                let mut upstream =
-                    connect(self.worker, pick, fresh, self.received.deadline(), self.expires).await?;
+                let deadline = self.received.deadline();
+                let mut upstream = match pick.target.protocol {
+                    Protocol::Tcp | Protocol::Http => {
+                        connect(self.worker, pick, fresh, deadline, self.expires).await?
+                    }
+                    Protocol::Http2 | Protocol::Grpc => {
+                        tunnel::dial_lines(self.worker, pick, deadline).await?
+                    }
+                };
                 upstream.count_request();
+                let key = tunnel::new_key(self.worker, view);
+                let key = key.as_deref().map(|key| (tunnel::KEY, key));
+                let out = RequestOut { extra: key.as_slice(), ..out };
                 write_request(view.head, view.buf, &out, upstream.conn.output());
                 let (sink, left) = match view.head.framing() {
                     Framing::Chunked => (body::Sink::Chunked, None),
@@ -156,7 +175,7 @@ impl<'w, R: Received> Bridge<'w, R> {
         // What cannot be opened was not sent.
         let target = || pick.target.id.to_string();
         let (response, request) = sender
-            .send_request(request, self.bodyless)
+            .send_request(request, self.bodyless && !self.upgrade)
             .map_err(|_| Failure::RefusedStream { target: target() })?;
         Ok(Up::Http2 { place, request, response, body: None })
     }
@@ -205,7 +224,7 @@ impl<'w, R: Received> Bridge<'w, R> {
 
     fn facts(&self) -> RequestFacts {
         let HeadView { head, buf } = *self.received.view();
-        RequestFacts { method_is_head: head.is_head(buf), method_is_connect: false, upgrade: false }
+        RequestFacts { method_is_head: head.is_head(buf), method_is_connect: false, upgrade: self.upgrade }
     }
 
     /// Reads the head of an answer over HTTP/1.1, passing informational ones on.
@@ -232,6 +251,10 @@ impl<'w, R: Received> Bridge<'w, R> {
                 self.text.clear();
                 self.text.extend_from_slice(&conn.input.data()[..length]);
                 conn.input.consume(length);
+                if self.received.is_connect() && matches!(self.response.status(), 200..=299) {
+                    let reason = "success without a switch of protocols";
+                    return Poll::Ready(Err(Failure::Answer { target: target(), reason }));
+                }
                 if !self.response.is_informational() {
                     return Poll::Ready(Ok(()));
                 }
@@ -253,21 +276,26 @@ impl<'w, R: Received> Bridge<'w, R> {
         pick: &Pick<'_>,
     ) -> Poll<Result<(), Failure>> {
         while let Poll::Ready(Some(Ok(informational))) = future.poll_informational(cx) {
-            self.read_head(&informational, pick)?;
+            self.read_head(informational, pick)?;
             self.received.inform(cx, &self.response, &self.text);
         }
         let response = ready!(Pin::new(future).poll(cx)).map_err(|error| failed(&error, pick))?;
         let (parts, stream) = response.into_parts();
-        self.read_head(&Response::from_parts(parts, ()), pick)?;
+        self.read_head(Response::from_parts(parts, ()), pick)?;
         *body = Some(StreamBody::new(stream));
         Poll::Ready(Ok(()))
     }
 
-    fn read_head(&mut self, response: &Response<()>, pick: &Pick<'_>) -> Result<(), Failure> {
+    fn read_head(&mut self, mut response: Response<()>, pick: &Pick<'_>) -> Result<(), Failure> {
         let facts = self.facts();
-        head::read_response(response, facts, &mut self.text, &mut self.response).map_err(|malformed| {
-            Failure::Answer { target: pick.target.id.to_string(), reason: malformed.reason.as_str() }
-        })
+        let view = self.received.view();
+        let granted = tunnel::asked_for(view).filter(|_| tunnel::is_granted(view, &mut response));
+        head::read_response(&response, facts, granted, &mut self.text, &mut self.response).map_err(
+            |malformed| Failure::Answer {
+                target: pick.target.id.to_string(),
+                reason: malformed.reason.as_str(),
+            },
+        )
     }
 
     /// Passes the answer's body on, and what may be left of the request's.
@@ -314,6 +342,7 @@ impl<'w, R: Received> Bridge<'w, R> {
     /// Gives a connection that can carry another request back.
     fn keep(&self, up: Up, pick: &Pick<'_>) {
         if let Up::Http1 { upstream, .. } = up
+            && !self.upgrade
             && self.response.keep_alive()
             && self.response.framing() != ResponseFraming::UntilClose
             && upstream.conn.input.is_empty()
@@ -366,7 +395,7 @@ impl<R: Received> Exchange for Bridge<'_, R> {
         loop {
             let mut up = self.send_head(pick, decision, fresh).await?;
             self.kept.rewind();
-            self.upload = Pump::new(self.bodyless);
+            self.upload = Pump::new(self.bodyless || self.upgrade);
             let answered = std::future::poll_fn(|cx| {
                 if self.late() {
                     return Poll::Ready(Err(Failure::TimedOut { target: pick.target.id.to_string() }));
@@ -423,15 +452,23 @@ impl<R: Received> Exchange for Bridge<'_, R> {
             extra: &cookies,
             ..ResponseOut::default()
         };
+        let switched = self.response.upgraded();
         let ended = match &mut up {
             Up::Http1 { reader, .. } => {
-                reader.begin_response(self.response.framing());
+                let framing = self.response.framing();
+                reader.begin_response(if switched { ResponseFraming::UntilClose } else { framing });
                 reader.is_done()
             }
             Up::Http2 { body, .. } => body.as_mut().is_some_and(|body| body.at_end()),
         };
         let begun = self.received.begin(&self.response, &self.text, &spec, ended);
         begun.map_err(|_| Failure::Abandoned)?;
+        if switched {
+            if let Err(failure) = self.tunnel(&mut up).await {
+                self.received.abort(&failure, Some(Reason::CANCEL));
+            }
+            return Ok(None);
+        }
         let idle = decision.route.idle_timeout.unwrap_or(STREAM_IDLE);
         let passed = self.pass_on(&mut up, Pump::new(ended), idle, pick).await;
         match &passed {

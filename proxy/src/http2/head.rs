@@ -6,10 +6,12 @@
 //!
 //! - RFC 9113 §8.3.1: `:authority` takes Host's place; a Host beside it must say the same.
 //! - §8.2.3: crumbs of Cookie become one line.
+//! - RFC 8441: an extended CONNECT becomes a GET with Upgrade, as Envoy has it, and back; its 2xx becomes 101.
 //! - §8.1.1: Content-Length is kept to by `h2`, and by the pump where the body leaves over HTTP/1.1.
 
 use std::io::Write;
 
+use h2::ext::Protocol;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -31,19 +33,26 @@ pub(super) fn read_request<B>(
     head: &mut RequestHead,
 ) -> Result<(), Malformed> {
     let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
-    if request.method() == Method::CONNECT {
-        return Err(Reason::Connect.into());
-    }
+    let tunnel = request.extensions().get::<Protocol>().map(Protocol::as_str);
+    let method = match tunnel {
+        // The codec knows only those that are tokens; nothing else may stand in its line.
+        Some(protocol) if protocol.bytes().all(|b| b.is_ascii_graphic() && b != b',') => "GET",
+        Some(_) => return Err(Reason::Upgrade.into()),
+        None if request.method() == Method::CONNECT => return Err(Reason::Connect.into()),
+        None => request.method().as_str(),
+    };
     // An absolute target would name an authority once more.
     if !(target.starts_with('/') || target == "*") {
         return Err(Reason::Target.into());
     }
-    for part in [request.method().as_str(), " ", target, " HTTP/1.1\r\n"] {
+    for part in [method, " ", target, " HTTP/1.1\r\n"] {
         text.extend_from_slice(part.as_bytes());
     }
     write_host(request, text);
     write_lines(request.headers(), text);
-    if !request.headers().contains_key(header::CONTENT_LENGTH) {
+    if let Some(protocol) = tunnel {
+        write_upgrade(protocol, text);
+    } else if !request.headers().contains_key(header::CONTENT_LENGTH) {
         if !end_of_stream {
             text.extend_from_slice(b"transfer-encoding: chunked\r\n");
         } else if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
@@ -53,9 +62,20 @@ pub(super) fn read_request<B>(
     }
     text.extend_from_slice(b"\r\n");
     match parse_request(text, &Limits::default(), head)? {
-        Parse::Complete if head.len() == text.len() => Ok(()),
-        _ => Err(Reason::RequestLine.into()),
+        Parse::Complete if head.len() != text.len() => Err(Reason::RequestLine.into()),
+        Parse::Partial => Err(Reason::RequestLine.into()),
+        // What cannot be switched to must not become a plain GET.
+        Parse::Complete if tunnel.is_some() && !(head.upgrade() && head.framing() == Framing::None) => {
+            Err(Reason::Upgrade.into())
+        }
+        Parse::Complete => Ok(()),
     }
+}
+
+/// The lines by which HTTP/1.1 asks for another protocol, or grants it.
+fn write_upgrade(protocol: &str, text: &mut Vec<u8>) {
+    write_line(b"connection", b"upgrade", text);
+    write_line(b"upgrade", protocol.as_bytes(), text);
 }
 
 fn write_host<B>(request: &Request<B>, text: &mut Vec<u8>) {
@@ -98,21 +118,26 @@ fn write_line(name: &[u8], value: &[u8], text: &mut Vec<u8>) {
     }
 }
 
-/// Reads the head of an upstream's answer. `text` holds its words from then on.
+/// Reads the head of an upstream's answer, which may grant a tunnel for `granted`. `text` holds its words from then
+/// on.
 ///
 /// # Errors
 /// When the codec would refuse them.
 pub(super) fn read_response<B>(
     response: &Response<B>,
     facts: RequestFacts,
+    granted: Option<&str>,
     text: &mut Vec<u8>,
     head: &mut ResponseHead,
 ) -> Result<(), Malformed> {
     text.clear();
-    let status = response.status();
+    let status = if granted.is_some() { StatusCode::SWITCHING_PROTOCOLS } else { response.status() };
     // Writing to a vector cannot fail.
     let _ =
         write!(text, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+    if let Some(protocol) = granted {
+        write_upgrade(protocol, text);
+    }
     write_lines(response.headers(), text);
     let has_body = !status.is_informational() && !matches!(status.as_u16(), 204 | 304);
     if has_body && !response.headers().contains_key(header::CONTENT_LENGTH) {
@@ -145,6 +170,12 @@ pub(super) fn request(view: &HeadView<'_>, spec: &RequestOut<'_>, tls: bool) -> 
     let headers = request.headers_mut();
     headers.reserve(16);
     request_lines(head, buf, spec, &mut |name, value| append(headers, name, value));
+    if let Some(protocol) = head.upgrade_to(buf).filter(|_| spec.upgrade) {
+        *request.method_mut() = Method::CONNECT;
+        request.extensions_mut().insert(Protocol::from(protocol.to_ascii_lowercase().as_str()));
+        return Ok(request);
+    }
+    let headers = request.headers_mut();
     if head.te_trailers() {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -157,8 +188,11 @@ pub(super) fn request(view: &HeadView<'_>, spec: &RequestOut<'_>, tls: bool) -> 
 /// An answer as it leaves over HTTP/2.
 pub(super) fn response(head: &ResponseHead, buf: &[u8], spec: &ResponseOut<'_>) -> Response<()> {
     let mut response = Response::new(());
-    // The codec lets no status below 100 pass, and none has more than three digits.
-    *response.status_mut() = StatusCode::from_u16(head.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.status_mut() = match head.status() {
+        101 => StatusCode::OK,
+        // The codec lets no status below 100 pass, and none has more than three digits.
+        status => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+    };
     let headers = response.headers_mut();
     headers.reserve(16);
     response_lines(head, buf, spec, &mut |name, value| append(headers, name, value));

@@ -80,6 +80,10 @@ impl Received for LinesRequest<'_> {
         &self.downstream.deadline
     }
 
+    fn is_connect(&self) -> bool {
+        false
+    }
+
     fn has_body(&self) -> bool {
         !matches!(self.view.head.framing(), Framing::None | Framing::Length(0))
     }
@@ -144,6 +148,15 @@ impl Received for LinesRequest<'_> {
         let out = ResponseOut { downstream: version, keep_alive, framing, ..*spec };
         write_response(head, text, &out, self.downstream.conn.output());
         Ok(())
+    }
+
+    fn begin_tunnel(&mut self) {
+        self.reader.begin_response(ResponseFraming::UntilClose);
+        (self.left, self.end) = (None, End::Done);
+    }
+
+    fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.downstream.conn.poll_shutdown(cx).map_err(|_| Broken::Sink)
     }
 
     fn poll_download(

@@ -13,12 +13,12 @@
 //! received   a request as it came, and the way back for its answer
 //! stream     such a one on a downstream's stream
 //! lines      such a one that came over HTTP/1.1
-//! exchange   drives either to an upstream of either version, for `forward`
+//! exchange   drives either to an upstream of either version, for `forward`; tunnels in `exchange::tunnel`
 //! upstream   multiplexed connections to endpoints, one a worker as long as that is enough
 //! pump       a body on its way from any of the four to any other
 //! ```
 //!
-//! Kept out: HTTP/1.1 to HTTP/1.1, which has a faster path of its own ([`crate::attempt`]); extended CONNECT.
+//! Kept out: HTTP/1.1 to HTTP/1.1, which has a faster path of its own ([`crate::attempt`]).
 
 mod exchange;
 mod grpc;

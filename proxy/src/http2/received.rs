@@ -23,6 +23,9 @@ pub(super) trait Received {
     /// The one deadline of the task that serves it.
     fn deadline(&self) -> &Deadline;
 
+    /// Whether it asks for a tunnel by CONNECT, which any 2xx would grant.
+    fn is_connect(&self) -> bool;
+
     /// Whether there may be a body that has not been read yet.
     fn has_body(&self) -> bool;
 
@@ -52,6 +55,12 @@ pub(super) trait Received {
         spec: &ResponseOut<'_>,
         ended: bool,
     ) -> Result<(), Broken>;
+
+    /// What comes from now on is the tunnel's.
+    fn begin_tunnel(&mut self);
+
+    /// Says that nothing more will be sent through the tunnel. A stream has said so with its last frame.
+    fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>>;
 
     /// Moves the answer's body.
     fn poll_download(

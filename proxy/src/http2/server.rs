@@ -46,6 +46,7 @@ pub async fn serve(worker: Rc<Worker>, conn: Conn, facts: Facts) {
 fn builder() -> server::Builder {
     let mut builder = server::Builder::new();
     builder
+        .enable_connect_protocol()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(MAX_STREAMS)

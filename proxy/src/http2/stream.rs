@@ -81,6 +81,11 @@ impl Received for StreamRequest<'_> {
         &self.deadline
     }
 
+    fn is_connect(&self) -> bool {
+        // There is no other way to ask over HTTP/2.
+        self.view.head.upgrade()
+    }
+
     fn has_body(&self) -> bool {
         !self.body.at_end()
     }
@@ -127,6 +132,12 @@ impl Received for StreamRequest<'_> {
         let answer = self.respond.send_response(response, ended).map_err(|_| Broken::Sink)?;
         self.answer = Some(answer);
         Ok(())
+    }
+
+    fn begin_tunnel(&mut self) {}
+
+    fn poll_shut(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_download(

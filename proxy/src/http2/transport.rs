@@ -1,21 +1,52 @@
 //! A connection as `h2` reads and writes it: what was read ahead of need comes first.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::conn::Conn;
 
+/// What has been heard of the other side of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    reads: Cell<u64>,
+    ended: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Heard {
+    /// How many reads brought something: signs of life.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.get()
+    }
+
+    /// Waits for the first sign of life, or the end. Whoever is woken by it runs after `h2` has read what came: its
+    /// task is the one that reads.
+    pub(super) fn poll_first(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.reads.get() > 0 || self.ended.get() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn wake(&self) {
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+}
+
 /// A [`Conn`] that nothing was written to yet, handed over to `h2`.
 #[derive(Debug)]
 pub(super) struct Transport {
     conn: Conn,
-    /// Counts reads that brought something: a sign of life of the other side.
-    heard: Rc<Cell<u64>>,
+    heard: Rc<Heard>,
 }
 
 impl Transport {
@@ -23,9 +54,16 @@ impl Transport {
         Self { conn, heard: Rc::default() }
     }
 
-    /// The count of reads; it goes on counting.
-    pub(super) fn heard(&self) -> Rc<Cell<u64>> {
+    /// What has been heard of the other side; it goes on counting.
+    pub(super) fn heard(&self) -> Rc<Heard> {
         Rc::clone(&self.heard)
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        self.heard.ended.set(true);
+        self.heard.wake();
     }
 }
 
@@ -45,7 +83,8 @@ impl AsyncRead for Transport {
         let before = buf.filled().len();
         let read = Pin::new(&mut conn.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            heard.set(heard.get().wrapping_add(1));
+            heard.reads.set(heard.reads.get().wrapping_add(1));
+            heard.wake();
         }
         read
     }

@@ -17,7 +17,7 @@ use h2::client::{self, SendRequest};
 use spillway_core::Tick;
 use spillway_core::pick::{Pick, Via};
 
-use super::transport::Transport;
+use super::transport::{Heard, Transport};
 use super::{
     CONNECTION_WINDOW, MAX_EARLY_RESETS, MAX_HEADER_LIST, MAX_PROVOKED_RESETS, SEND_BUFFER, STREAM_WINDOW,
 };
@@ -56,8 +56,8 @@ pub(super) struct Connection {
     idle_since: Cell<Option<Tick>>,
     /// When it takes no more streams.
     retires: Option<Tick>,
-    /// Counts what it has read.
-    heard: Rc<Cell<u64>>,
+    /// What it has read.
+    heard: Rc<Heard>,
     used: Cell<bool>,
     given_up: Cell<bool>,
     counters: Arc<EndpointCounters>,
@@ -90,7 +90,7 @@ impl Place {
     fn take(connection: Rc<Connection>) -> Self {
         connection.streams.set(connection.streams.get() + 1);
         connection.counters.requests.add(1);
-        let heard = connection.heard.get();
+        let heard = connection.heard.reads();
         let reused = connection.used.replace(true);
         Self { connection, heard, reused }
     }
@@ -98,9 +98,17 @@ impl Place {
     /// Says that the stream got no answer in time. When nothing at all was heard meanwhile, the connection may be
     /// dead without a word, and takes no other stream.
     pub(super) fn timed_out(&self) {
-        if self.connection.heard.get() == self.heard {
+        if self.connection.heard.reads() == self.heard {
             self.connection.given_up.set(true);
         }
+    }
+}
+
+impl Place {
+    /// Waits until the other side has said something, and with that its SETTINGS, which come first (RFC 9113 §3.4), or
+    /// has ended.
+    pub(super) fn poll_spoken(&self, cx: &Context<'_>) -> Poll<()> {
+        self.connection.heard.poll_first(cx)
     }
 }
 

@@ -172,6 +172,11 @@ impl App {
         lock(&self.state.script).says_continue = says;
     }
 
+    /// Whether it announces extended CONNECT on the connections to come; it does unless told otherwise.
+    pub fn tunnels(&self, tunnels: bool) {
+        lock(&self.state.script).tunnels = tunnels;
+    }
+
     /// Lets go on what is stalled, now and from now on.
     pub fn release(&self) {
         self.state.released.send_replace(true);

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
 pub(crate) use self::call::lines;
-pub use self::call::{Call, Http2, Version};
+pub use self::call::{Call, Http2, Tunnel, Version};
 use crate::wait::within;
 use crate::wire::{self, Ending, Headers, Io, Wire, header};
 

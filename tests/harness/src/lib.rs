@@ -21,7 +21,7 @@ mod wire;
 
 pub use app::{App, Received, Reply, Then};
 pub use builder::{ClusterBuilder, InstanceBuilder, MeshBuilder};
-pub use client::{Answer, Call, Client, Connection, Http2, RequestBuilder, Version};
+pub use client::{Answer, Call, Client, Connection, Http2, RequestBuilder, Tunnel, Version};
 pub use entry::{
     Entry, FailoverTarget, datacenter, exported_services, peer, resolver, router, service, splitter,
 };

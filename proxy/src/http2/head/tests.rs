@@ -53,6 +53,26 @@ fn a_head_is_put_into_http1s_words() {
 }
 
 #[test]
+fn an_extended_connect_becomes_an_upgrade_and_nothing_else() {
+    for (protocol, headers, words) in [
+        (
+            "websocket",
+            &[][..],
+            Ok("GET / HTTP/1.1\r\nhost: web\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"),
+        ),
+        ("websocket\r\nx: forged", &[], Err(Reason::Upgrade)),
+        ("websocket, h2c", &[], Err(Reason::Upgrade)),
+        ("h2c", &[], Err(Reason::Upgrade)),
+        ("", &[], Err(Reason::Upgrade)),
+        ("websocket", &[("content-length", "3")], Err(Reason::Upgrade)),
+    ] {
+        let mut request = request("CONNECT", "http://web/", headers);
+        request.extensions_mut().insert(Protocol::from(protocol));
+        assert_eq!(read(&request, false), words.map(str::to_owned), "{protocol:?}");
+    }
+}
+
+#[test]
 fn what_names_two_hosts_or_none_is_refused() {
     for (request, reason) in [
         (request("GET", "/", &[]), Reason::NoHost),
@@ -122,7 +142,7 @@ fn an_answer_keeps_its_length_only_where_it_has_one() {
         let (mut text, mut head) = (Vec::new(), ResponseHead::default());
         let facts = RequestFacts { method_is_head, ..RequestFacts::default() };
         let received = builder.body(()).expect("a response");
-        read_response(&received, facts, &mut text, &mut head).expect("it is taken");
+        read_response(&received, facts, None, &mut text, &mut head).expect("it is taken");
         assert_eq!(head.framing(), framing, "{status}");
         let out = response(&head, &text, &ResponseOut::default());
         assert_eq!(out.headers().contains_key("content-length"), !headers.is_empty(), "{status}");

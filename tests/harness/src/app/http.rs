@@ -73,10 +73,10 @@ pub(super) async fn converse(state: &State, stream: TcpStream) -> io::Result<()>
         if early.is_none() {
             lock(&state.log).received.push(request.clone());
         }
-        if upgrade {
+        let reply = if early.is_some() { Reply::Own(Then::GoOn) } else { lock(&state.script).next() };
+        if upgrade && matches!(reply, Reply::Own(Then::GoOn)) {
             return echo(state, &mut wire).await;
         }
-        let reply = if early.is_some() { Reply::Own(Then::GoOn) } else { lock(&state.script).next() };
         let then = answer(state, &mut wire, reply, &request).await?;
         match then {
             Then::GoOn if closing => return Ok(()),

@@ -1,4 +1,5 @@
-//! An application that speaks HTTP/2, with prior knowledge and extended CONNECT (RFC 8441).
+//! An application that speaks HTTP/2 with prior knowledge, extended CONNECT (RFC 8441) unless told otherwise, and
+//! HTTP/1.1 beside it on the same port, as many servers do.
 
 use std::io;
 use std::sync::Arc;
@@ -17,8 +18,15 @@ use crate::client::lines;
 
 /// Answers streams until the caller has had enough.
 pub(super) async fn converse(state: &Arc<State>, tcp: TcpStream) -> io::Result<()> {
+    let mut first = [0; 3];
+    tcp.peek(&mut first).await?;
+    if first != *b"PRI" {
+        return super::http::converse(state, tcp).await;
+    }
     let mut builder = server::Builder::new();
-    builder.enable_connect_protocol();
+    if lock(&state.script).tunnels {
+        builder.enable_connect_protocol();
+    }
     let mut connection = builder.handshake::<_, Bytes>(tcp).await.map_err(io::Error::other)?;
     let mut streams = JoinSet::new();
     loop {
@@ -49,8 +57,12 @@ async fn try_serve(
     let early = lock(&state.script).early();
     match early {
         _ if tunnel => {
-            lock(&state.log).received.push(received);
-            return echo(state, body, respond).await;
+            lock(&state.log).received.push(received.clone());
+            let reply = lock(&state.script).next();
+            return match reply {
+                Reply::Own(Then::GoOn) => echo(state, body, respond).await,
+                reply => answer(state, respond, reply, &received).await,
+            };
         }
         Some(Reply::Early(status)) => {
             // Leaving the body unread resets the stream, with NO_ERROR as the answer is whole.

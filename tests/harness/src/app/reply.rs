@@ -53,6 +53,7 @@ pub(super) struct Script {
     otherwise: Reply,
     pub(super) reset_connections: bool,
     pub(super) says_continue: bool,
+    pub(super) tunnels: bool,
 }
 
 impl Default for Script {
@@ -62,6 +63,7 @@ impl Default for Script {
             otherwise: Reply::Own(Then::GoOn),
             reset_connections: false,
             says_continue: true,
+            tunnels: true,
         }
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::net::TcpStream;
 
 use super::{Answer, Client, Connection, Headers};
-use crate::wait::within;
+use crate::wait::{eventually, within};
 
 /// What a caller speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -143,9 +143,22 @@ impl Http2 {
         Self { host: host.to_owned(), sender: sender.unwrap_or_else(|error| panic!("{host}: {error}")) }
     }
 
-    /// Whether extended CONNECT may be sent (RFC 8441).
-    pub fn tunnels(&self) -> bool {
-        self.sender.is_extended_connect_protocol_enabled()
+    /// Asks for a tunnel by extended CONNECT (RFC 8441), once that is announced.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn tunnel(&self, target: &str, protocol: &str) -> Tunnel {
+        eventually("extended CONNECT is announced", || self.sender.is_extended_connect_protocol_enabled())
+            .await;
+        let mut request = Request::new(());
+        let uri = format!("http://{}{target}", self.host).parse();
+        *request.uri_mut() = uri.unwrap_or_else(|error| panic!("{target}: {error}"));
+        *request.method_mut() = http::Method::CONNECT;
+        request.extensions_mut().insert(h2::ext::Protocol::from(protocol));
+        let (answer, up) = self.open(request, false);
+        let response = within("an answer", answer).await;
+        let (parts, down) = response.unwrap_or_else(|error| panic!("{}: {error}", self.host)).into_parts();
+        Tunnel { status: parts.status.as_u16(), headers: lines(&parts.headers), up, down, ahead: Vec::new() }
     }
 
     /// Begins a stream with this head; `last` when nothing follows it.
@@ -190,6 +203,54 @@ impl Http2 {
         })
         .await?;
         Ok((informed, read(response).await))
+    }
+}
+
+/// What an extended CONNECT was answered with, and the tunnel behind it if that was granted.
+pub struct Tunnel {
+    /// The status.
+    pub status: u16,
+    /// As they came, in order.
+    pub headers: Vec<(String, String)>,
+    up: SendStream<Bytes>,
+    down: RecvStream,
+    ahead: Vec<u8>,
+}
+
+impl Tunnel {
+    /// Sends exactly this.
+    ///
+    /// # Panics
+    /// When the other side does not take it.
+    pub fn send(&mut self, text: &str) {
+        let sent = self.up.send_data(Bytes::copy_from_slice(text.as_bytes()), false);
+        sent.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Says that nothing more will be sent, and still reads.
+    ///
+    /// # Panics
+    /// When the stream is gone.
+    pub fn end(&mut self) {
+        self.up.send_data(Bytes::new(), true).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The next `n` bytes, or those until the stream ends.
+    pub async fn bytes(&mut self, n: usize) -> String {
+        while self.ahead.len() < n {
+            match within("bytes", self.down.data()).await {
+                Some(Ok(data)) => self.ahead.extend_from_slice(&data),
+                Some(Err(_)) | None => break,
+            }
+        }
+        let rest = self.ahead.split_off(n.min(self.ahead.len()));
+        String::from_utf8_lossy(&std::mem::replace(&mut self.ahead, rest)).into_owned()
+    }
+
+    /// Whether the other side ends in good order, having sent nothing more.
+    pub async fn is_ended(&mut self) -> bool {
+        let end = within("the end of a tunnel", self.down.data()).await;
+        self.ahead.is_empty() && end.is_none_or(|data| data.is_ok_and(|data| data.is_empty()))
     }
 }
 
