@@ -316,8 +316,10 @@ impl Exchange for Http1Exchange<'_> {
                 if self.downstream.deadline.expired(self.worker.now()) {
                     return Poll::Ready(Err(Failure::TimedOut { target: target.to_string() }));
                 }
+                let answered = self.poll_answer(cx, &mut upstream.conn, target);
+                // Behind it, as the last of the request may just have left.
                 self.wind_clock(timeout, idle);
-                self.poll_answer(cx, &mut upstream.conn, target)
+                answered
             })
             .await;
             match answered {

@@ -18,5 +18,6 @@ mod routing;
 mod splits;
 mod sticky;
 mod tcp;
+mod timeouts;
 mod trust;
 mod tunnels;

@@ -400,8 +400,10 @@ impl<R: Received> Exchange for Bridge<'_, R> {
                 if self.late() {
                     return Poll::Ready(Err(Failure::TimedOut { target: pick.target.id.to_string() }));
                 }
+                let answered = self.poll_answer(cx, &mut up, pick);
+                // Behind it, as the last of the request may just have left.
                 self.wind_clock(timeout, idle);
-                self.poll_answer(cx, &mut up, pick)
+                answered
             })
             .await;
             match answered {
