@@ -4,6 +4,7 @@
 //! other; what a scenario looks at is what users see (bytes, counters, health) and never a proxy's inside.
 
 mod balance;
+mod calls;
 mod chaos;
 mod drain;
 mod ejection;

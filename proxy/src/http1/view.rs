@@ -31,6 +31,11 @@ impl<'a> HeadView<'a> {
         }
     }
 
+    /// The first value of a header that travels on, by name in any case.
+    pub fn first(&self, name: &str) -> Option<&'a [u8]> {
+        self.end_to_end().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     /// The headers that travel from one side to the other, in order, names as received: for writing them in another
     /// protocol. Host, framing and all that is generated are left out.
     pub fn end_to_end(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {

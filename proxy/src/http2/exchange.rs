@@ -3,6 +3,7 @@
 //! The twin of [`crate::attempt`], which is for HTTP/1.1 on both sides. One task drives the request's body up, the
 //! answer's down and watches for a downstream that leaves; ending it ends the upstream's stream.
 
+mod call;
 mod tunnel;
 
 use std::pin::Pin;
@@ -19,7 +20,7 @@ use spillway_core::entry::Protocol;
 use spillway_core::pick::Pick;
 use spillway_core::table::{self, Decision};
 
-use super::pump::{FromConn, Kept, Pump, StreamBody, ToConn, ToStream};
+use super::pump::{FromConn, Kept, Piece, Pump, StreamBody, ToConn, ToStream};
 use super::received::Received;
 use super::upstream::{self, Opened, Place};
 use super::{grpc, head};
@@ -54,8 +55,12 @@ pub(super) struct Bridge<'w, R> {
     text: Vec<u8>,
     /// The upstream whose answer's head is at hand.
     upstream: Option<Up>,
+    /// The first piece of the answer's body, where that had to be known first.
+    first: Option<Piece>,
     /// When the request's time is up; known once the whole request has been read.
     expires: Option<Tick>,
+    /// When it is up by a gRPC call's own word.
+    due: Option<Tick>,
 }
 
 /// An upstream that has the request's head.
@@ -79,6 +84,7 @@ impl<'w, R: Received> Bridge<'w, R> {
     pub(super) fn new(worker: &'w Rc<Worker>, received: R) -> Self {
         let awaited = received.view().head.expect_continue();
         let bodyless = !received.has_body();
+        let due = call::due(worker, received.view());
         let upgrade = tunnel::asked_for(received.view()).is_some();
         Self {
             worker,
@@ -91,7 +97,9 @@ impl<'w, R: Received> Bridge<'w, R> {
             response: ResponseHead::default(),
             text: Vec::new(),
             upstream: None,
+            first: None,
             expires: None,
+            due,
         }
     }
 
@@ -101,7 +109,12 @@ impl<'w, R: Received> Bridge<'w, R> {
             self.expires = Some(timeout.map_or(Tick(u32::MAX), |timeout| self.worker.deadline_tick(timeout)));
         }
         let silent = self.worker.deadline_tick(idle);
-        self.received.deadline().set_at(self.expires.map_or(silent, |expires| expires.min(silent)));
+        self.received.deadline().set_at(self.expiry().map_or(silent, |expires| expires.min(silent)));
+    }
+
+    /// When the request's time is up, as far as that is known.
+    fn expiry(&self) -> Option<Tick> {
+        self.expires.into_iter().chain(self.due).min()
     }
 
     /// Whether the deadline has come.
@@ -141,7 +154,7 @@ impl<'w, R: Received> Bridge<'w, R> {
                 let deadline = self.received.deadline();
                 let mut upstream = match pick.target.protocol {
                     Protocol::Tcp | Protocol::Http => {
-                        connect(self.worker, pick, fresh, deadline, self.expires).await?
+                        connect(self.worker, pick, fresh, deadline, self.expiry()).await?
                     }
                     Protocol::Http2 | Protocol::Grpc => {
                         tunnel::dial_lines(self.worker, pick, deadline).await?
@@ -396,6 +409,7 @@ impl<R: Received> Exchange for Bridge<'_, R> {
             let mut up = self.send_head(pick, decision, fresh).await?;
             self.kept.rewind();
             self.upload = Pump::new(self.bodyless || self.upgrade);
+            self.first = None;
             let answered = std::future::poll_fn(|cx| {
                 if self.late() {
                     return Poll::Ready(Err(Failure::TimedOut { target: pick.target.id.to_string() }));
@@ -413,6 +427,10 @@ impl<R: Received> Exchange for Bridge<'_, R> {
                     answer.verdict_follows = answer.grpc_status.is_none()
                         && content_type.is_some_and(grpc::is_call)
                         && matches!(up, Up::Http2 { .. });
+                    if answer.verdict_follows && !decision.route.retry.on_grpc.is_empty() {
+                        answer.grpc_status = self.read_verdict(&mut up, pick, idle).await?;
+                        answer.verdict_follows = answer.grpc_status.is_none();
+                    }
                     self.upstream = Some(up);
                     return Ok(answer);
                 }
@@ -461,7 +479,7 @@ impl<R: Received> Exchange for Bridge<'_, R> {
                 reader.begin_response(if switched { ResponseFraming::UntilClose } else { framing });
                 reader.is_done()
             }
-            Up::Http2 { body, .. } => body.as_mut().is_some_and(|body| body.at_end()),
+            Up::Http2 { body, .. } => self.first.is_none() && body.as_mut().is_some_and(|body| body.at_end()),
         };
         let begun = self.received.begin(&self.response, &self.text, &spec, ended);
         begun.map_err(|_| Failure::Abandoned)?;
@@ -472,7 +490,8 @@ impl<R: Received> Exchange for Bridge<'_, R> {
             return Ok(None);
         }
         let idle = decision.route.idle_timeout.unwrap_or(STREAM_IDLE);
-        let passed = self.pass_on(&mut up, Pump::new(ended), idle, pick).await;
+        let download = Pump::new(ended).beginning_with(self.first.take());
+        let passed = self.pass_on(&mut up, download, idle, pick).await;
         match &passed {
             Ok(_) => {
                 self.received.finish();

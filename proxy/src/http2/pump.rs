@@ -70,6 +70,12 @@ impl Pump {
         Self { ended, ..Self::default() }
     }
 
+    /// With a piece that was read already.
+    pub(super) fn beginning_with(mut self, piece: Option<Piece>) -> Self {
+        self.at_hand = piece;
+        self
+    }
+
     /// Whether the sink has all of it.
     pub(super) fn done(&self) -> bool {
         self.ended
@@ -106,8 +112,7 @@ impl Pump {
                 }
                 Some(Piece::End(trailers)) => {
                     self.ended = true;
-                    let status = trailers.as_ref().and_then(|map| map.get("grpc-status"));
-                    self.grpc_status = status.and_then(|value| super::grpc::parse_status(value.as_bytes()));
+                    self.grpc_status = trailers.as_ref().and_then(super::grpc::status_of);
                     sink.end(trailers)?;
                 }
                 None => {}

@@ -164,15 +164,9 @@ impl Received for StreamRequest<'_> {
 
     async fn refuse(&mut self, refusal: &Refusal) {
         let HeadView { head, buf } = self.view;
-        let (call, without_body) = (is_call(self.view), head.is_head(buf));
+        let (call, without_body) = (grpc::is_call_of(&self.view), head.is_head(buf));
         send_refusal(&mut self.respond, self.facts, refusal, call, without_body);
     }
-}
-
-/// Whether a request is a gRPC call.
-fn is_call(view: HeadView<'_>) -> bool {
-    let content_type = view.end_to_end().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    content_type.is_some_and(|(_, value)| grpc::is_call(value))
 }
 
 /// Answers ourselves: in HTTP's words, or to a gRPC call in gRPC's, by a head alone.

@@ -43,13 +43,9 @@ pub(super) fn asked_for<'a>(view: &HeadView<'a>) -> Option<&'a str> {
     view.head.upgrade_to(view.buf).filter(|_| bodyless)
 }
 
-fn key<'a>(view: &'a HeadView<'_>) -> Option<&'a [u8]> {
-    view.end_to_end().find(|(name, _)| name.eq_ignore_ascii_case(KEY)).map(|(_, value)| value)
-}
-
 /// The `sec-websocket-key` that an HTTP/1.1 upstream needs and the caller did not send.
 pub(super) fn new_key(worker: &Worker, view: &HeadView<'_>) -> Option<String> {
-    let websocket = asked_for(view)?.eq_ignore_ascii_case("websocket") && key(view).is_none();
+    let websocket = asked_for(view)?.eq_ignore_ascii_case("websocket") && view.first(KEY).is_none();
     let random = || (u128::from(worker.draw().0) << 64 | u128::from(worker.draw().0)).to_be_bytes();
     websocket.then(|| spillway_certs::websocket_key(random()))
 }
@@ -61,7 +57,7 @@ pub(super) fn is_granted(view: &HeadView<'_>, response: &mut Response<()>) -> bo
     }
     // RFC 9110 §9.3.6: such an answer has no body, so this is to be ignored.
     response.headers_mut().remove(CONTENT_LENGTH);
-    if let Some(key) = key(view).filter(|_| !response.headers().contains_key(ACCEPT)) {
+    if let Some(key) = view.first(KEY).filter(|_| !response.headers().contains_key(ACCEPT)) {
         // Base64 is valid in a value.
         let accept = HeaderValue::from_str(&spillway_certs::websocket_accept(key));
         drop(accept.map(|accept| response.headers_mut().insert(ACCEPT, accept)));
