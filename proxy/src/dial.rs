@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use spillway_certs::Alpn;
 use spillway_core::endpoint::{Address, Endpoint};
 use spillway_core::entry::Protocol;
+use spillway_core::name::Locus;
 use spillway_core::pick::{Target, TargetTls, Via};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -165,10 +166,11 @@ async fn connect(
     }
 }
 
-/// Whether a hop to `target` may carry many connections in one: where it leads to one instance, and not through a
-/// gateway that would pin all of them to one.
+/// Whether a hop to `target` may carry many connections in one: where it leads to one instance, or to a peer's gateway,
+/// which sends each request where it belongs. Not through a gateway that would pin all of them to one instance.
 pub(crate) fn multiplexes(target: &Target) -> bool {
-    target.protocol == Protocol::Http && target.via == Via::Direct && target.tls.is_some()
+    let settled = target.via == Via::Direct || matches!(target.id.locus, Locus::Peer(_));
+    target.protocol == Protocol::Http && settled && target.tls.is_some()
 }
 
 async fn handshake(

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use spillway_certs::{Accept, Alpn, MULTIPLEXED};
+use spillway_certs::{Accept, Alpn};
 use spillway_core::entry::Protocol;
 use spillway_core::name::{SpiffeId, TrustDomain};
 use tokio_rustls::TlsAcceptor;
@@ -17,7 +17,6 @@ use crate::dial::until;
 use crate::downstream::Facts;
 use crate::generation::{Role, ServiceSlot};
 use crate::listener::Serve;
-use crate::mux;
 use crate::serve::serve_http;
 use crate::stream::{Replayed, Socket, Stream};
 use crate::tcp::serve_tcp;
@@ -78,9 +77,6 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
         address,
         identity: Some(client.to_string().into()),
     };
-    if stream.alpn() == Some(MULTIPLEXED) {
-        return mux::serve(worker, stream, facts).await;
-    }
     let conn = Conn::new(stream, &worker.buffers);
     match protocol {
         Protocol::Tcp => serve_tcp(worker, conn, inbound.slot).await,

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::task::Poll;
 
+use spillway_certs::MULTIPLEXED;
 use spillway_core::entry::Protocol;
 
 use crate::attempt::Http1Exchange;
@@ -15,6 +16,7 @@ use crate::http1::{
     HeadView, Limits, Malformed, Parse, RequestHead, ResponseHead, parse_request, worth_parsing,
 };
 use crate::http2;
+use crate::mux;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
 
@@ -23,6 +25,7 @@ use crate::worker::Worker;
 /// TLS has said which by ALPN; else the first bytes tell, of which one is enough unless it is a `P`.
 pub async fn serve_http(worker: Rc<Worker>, mut conn: Conn, facts: Facts, _protocol: Protocol) {
     let http2 = match conn.stream.alpn() {
+        Some(MULTIPLEXED) => return Box::pin(mux::serve(worker, conn, facts)).await,
         Some(protocol) => Some(protocol == b"h2"),
         None => begins_http2(&worker, &mut conn).await,
     };

@@ -13,7 +13,7 @@ use crate::worker::Worker;
 /// Serves the substreams of the session that the other side has dialed, all on this worker, until it ends.
 ///
 /// What is known of the other side is known of each of them: it proved who it is once.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, facts: Facts) {
+pub async fn serve(worker: Rc<Worker>, conn: Conn, facts: Facts) {
     let session = Session::new(Side::Accepting, &worker.buffers);
     let serving = Rc::clone(&worker);
     let accept = move |substream| {
@@ -24,5 +24,5 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, facts: Facts) {
             drop(load);
         }));
     };
-    drive(worker, session, Side::Accepting, stream, accept).await;
+    drive(worker, session, Side::Accepting, conn, accept).await;
 }

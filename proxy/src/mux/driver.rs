@@ -8,15 +8,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use spillway_core::Tick;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 use super::Substream;
 use super::frame::{HEAD, Head, Kind, Violation};
 use super::pulse::{BEAT, Pulse, Verdict};
 use super::session::{Received, Session, Side, Stage};
-use crate::buffer::Input;
+use crate::conn::Conn;
 use crate::deadline::Deadline;
-use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// How long the end of a connection may take.
@@ -38,29 +37,30 @@ enum Broken {
     Silent,
 }
 
-/// Drives `session` over `stream` until it ends; `accept` is given each substream that the other side opens.
+/// Drives `session` over `conn` until it ends; `accept` is given each substream that the other side opens.
 pub(super) async fn drive(
     worker: Rc<Worker>,
     session: Rc<Session>,
     side: Side,
-    stream: Stream,
+    conn: Conn,
     accept: impl FnMut(Substream),
 ) {
     let deadline = worker.deadline().await;
     let mut driver = Driver {
-        input: Input::new(&worker.buffers),
         payload: None,
         pulse: Pulse::new(side, worker.now()),
         said_farewell: false,
         worker,
         session,
         side,
-        stream,
+        conn,
         deadline,
         accept,
     };
+    // Whatever ends this task, the end of the session's connection or our own gateway's word, ends the session.
+    let ending = Ending(Rc::clone(&driver.session));
     let ended = std::future::poll_fn(|cx| driver.poll(cx)).await;
-    driver.session.ended();
+    drop(ending);
     match ended {
         Ok(()) => {}
         Err(error @ Broken::Violation(_)) => {
@@ -69,20 +69,27 @@ pub(super) async fn drive(
         Err(error) => return tracing::debug!(%error, "a session with another sidecar ended early"),
     }
     driver.deadline.set_at(driver.worker.deadline_tick(FAREWELL));
-    let Driver { mut stream, deadline, worker, .. } = driver;
-    std::future::poll_fn(|cx| match Pin::new(&mut stream).poll_shutdown(cx) {
+    let Driver { mut conn, deadline, worker, .. } = driver;
+    std::future::poll_fn(|cx| match conn.poll_shutdown(cx) {
         Poll::Pending if !deadline.expired(worker.now()) => Poll::Pending,
         _ => Poll::Ready(()),
     })
     .await;
 }
 
+struct Ending(Rc<Session>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
+}
+
 struct Driver<A> {
     worker: Rc<Worker>,
     session: Rc<Session>,
     side: Side,
-    stream: Stream,
-    input: Input,
+    conn: Conn,
     /// The data frame whose payload has not arrived whole: its substream, and what is missing.
     payload: Option<(u32, usize)>,
     pulse: Pulse,
@@ -94,7 +101,6 @@ struct Driver<A> {
 impl<A: FnMut(Substream)> Driver<A> {
     /// Ready when the session has ended.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        self.session.drive(cx);
         self.look_at_the_clock()?;
         let read = self.poll_read(cx)?;
         if read.is_ready() {
@@ -104,6 +110,8 @@ impl<A: FnMut(Substream)> Driver<A> {
         let flushed = self.poll_flush(cx)?;
         let through = self.session.stage() != Stage::Open && self.session.substreams() == 0;
         let done = through && flushed.is_ready() && self.pulse.may_hang_up(self.worker.now());
+        // What is put together from here on is for the next turn.
+        self.session.drive(cx);
         if done { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
@@ -143,12 +151,7 @@ impl<A: FnMut(Substream)> Driver<A> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let mut buf = ReadBuf::new(self.input.room());
-            let read = Pin::new(&mut self.stream).poll_read(cx, &mut buf);
-            let n = buf.filled().len();
-            self.input.filled(n);
-            ready!(read)?;
-            if n == 0 {
+            if ready!(self.conn.poll_fill(cx))? == 0 {
                 return Poll::Ready(Ok(()));
             }
             self.pulse.hear(self.worker.now());
@@ -157,13 +160,13 @@ impl<A: FnMut(Substream)> Driver<A> {
 
     /// Hands on what is at hand, and returns how many bytes that were.
     fn take_frames(&mut self) -> Result<usize, Violation> {
-        let before = self.input.len();
-        while !self.input.is_empty() {
-            let data = self.input.data();
+        let before = self.conn.input.len();
+        while !self.conn.input.is_empty() {
+            let data = self.conn.input.data();
             if let Some((id, missing)) = self.payload {
                 let n = missing.min(data.len());
                 let received = self.session.receive_data(id, &data[..n])?;
-                self.input.consume(n);
+                self.conn.input.consume(n);
                 self.payload = (n < missing).then_some((id, missing - n));
                 if let Received::Opened(id) = received {
                     (self.accept)(self.session.accept(id));
@@ -172,21 +175,21 @@ impl<A: FnMut(Substream)> Driver<A> {
             }
             let Some(head) = Head::parse(data)? else { break };
             if head.kind == Kind::Data {
-                self.input.consume(HEAD);
+                self.conn.input.consume(HEAD);
                 self.payload = (head.length > 0).then_some((head.id, head.length));
                 continue;
             }
             let Some(payload) = data.get(HEAD..HEAD + head.length) else { break };
             let credit = payload.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
             self.session.receive(head.kind, head.id, credit)?;
-            self.input.consume(HEAD + head.length);
+            self.conn.input.consume(HEAD + head.length);
         }
-        Ok(before - self.input.len())
+        Ok(before - self.conn.input.len())
     }
 
     /// Writes what waits, down to the socket.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        let stream = &mut self.stream;
+        let stream = &mut self.conn.stream;
         ready!(self.session.poll_write(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes)))?;
         ready!(Pin::new(stream).poll_flush(cx))?;
         Poll::Ready(Ok(()))

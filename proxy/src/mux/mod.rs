@@ -11,8 +11,8 @@
 //! A substream outlives its requests; a warm one allocates nothing. `bench/results` has the figures.
 //!
 //! Both sides agree on it by ALPN ([`spillway_certs::Alpn::Multiplexed`]). Whoever does not know the name, as Envoy,
-//! picks `http/1.1` and gets it. The gateway's passthrough does not use it: it would pin a worker's whole traffic to
-//! one instance.
+//! picks `http/1.1` and gets it. Towards another datacenter's instances it is not asked for: the gateway between passes
+//! connections on undecrypted, and would pin a worker's whole traffic to one instance.
 //!
 //! ```text
 //! frame     what stands on the wire

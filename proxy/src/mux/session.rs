@@ -39,7 +39,6 @@ pub(super) enum Stage {
 /// One connection that carries many.
 #[derive(Debug)]
 pub struct Session {
-    side: Side,
     state: RefCell<State>,
     /// Whether it has carried a substream: the other side may be closing it just now.
     used: Cell<bool>,
@@ -47,8 +46,9 @@ pub struct Session {
 
 #[derive(Debug)]
 struct State {
+    side: Side,
     places: Vec<Place>,
-    /// Places without a substream, for the dialing side.
+    /// Places to open the next substreams in; the accepting side has no use for them.
     vacant: Vec<u16>,
     open: usize,
     stage: Stage,
@@ -71,9 +71,13 @@ fn place_of(id: u32) -> usize {
     (id & 0xffff) as usize
 }
 
+fn lane(places: &mut [Place], id: u32) -> Option<&mut Lane> {
+    places.get_mut(place_of(id))?.lane.as_mut().filter(|lane| lane.id == id)
+}
+
 impl State {
     fn lane(&mut self, id: u32) -> Option<&mut Lane> {
-        self.places.get_mut(place_of(id))?.lane.as_mut().filter(|lane| lane.id == id)
+        lane(&mut self.places, id)
     }
 
     fn push(&mut self, kind: Kind, id: u32, payload: &[u8]) {
@@ -106,7 +110,9 @@ impl State {
         let place = place_of(id);
         self.places[place].lane = None;
         self.open -= 1;
-        self.vacant.push(u16::try_from(place).unwrap_or_default());
+        if self.side == Side::Dialing {
+            self.vacant.extend(u16::try_from(place));
+        }
         // The driver of a session that is to end waits for the last one.
         if self.open == 0 {
             self.driver.wake();
@@ -132,6 +138,7 @@ pub(super) enum Received {
 impl Session {
     pub(super) fn new(side: Side, buffers: &Rc<Buffers>) -> Rc<Self> {
         let state = State {
+            side,
             places: Vec::new(),
             vacant: Vec::new(),
             open: 0,
@@ -142,7 +149,7 @@ impl Session {
             crowded: false,
             buffers: Rc::clone(buffers),
         };
-        Rc::new(Self { side, state: RefCell::new(state), used: Cell::default() })
+        Rc::new(Self { state: RefCell::new(state), used: Cell::default() })
     }
 
     /// A new substream; None when the session takes none. Also whether others came before it.
@@ -240,14 +247,12 @@ impl Session {
     pub(super) fn receive_data(&self, id: u32, data: &[u8]) -> Result<Received, Violation> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        if let Some(lane) =
-            state.places.get_mut(place_of(id)).and_then(|it| it.lane.as_mut()).filter(|it| it.id == id)
-        {
+        if let Some(lane) = lane(&mut state.places, id) {
             lane.receive(data, &state.buffers)?;
             return Ok(Received::Nothing);
         }
         let vacant = state.places.get(place_of(id)).is_none_or(|place| place.lane.is_none());
-        if self.side == Side::Dialing || !vacant {
+        if state.side == Side::Dialing || !vacant {
             return Err(Violation::Unopened);
         }
         // Twice what we would open ourselves: numbers are freed here later than there.

@@ -15,6 +15,7 @@ use super::driver::drive;
 use super::frame::{Head, Kind};
 use super::session::{Session, Side};
 use super::{MAX_SUBSTREAMS, Substream, WINDOW};
+use crate::conn::Conn;
 use crate::generation::Published;
 use crate::stats::Stats;
 use crate::stream::Stream;
@@ -47,7 +48,8 @@ fn driven(worker: &Rc<Worker>, side: Side, socket: UnixStream) -> (Rc<Session>, 
     let session = Session::new(side, &worker.buffers);
     let (accept, accepted) = mpsc::unbounded_channel();
     let accept = move |substream| drop(accept.send(substream));
-    let driven = drive(Rc::clone(worker), Rc::clone(&session), side, Stream::Unix(socket), accept);
+    let conn = Conn::new(Stream::Unix(socket), &worker.buffers);
+    let driven = drive(Rc::clone(worker), Rc::clone(&session), side, conn, accept);
     drop(tokio::task::spawn_local(driven));
     (session, accepted)
 }

@@ -9,6 +9,7 @@ use spillway_core::pick::Pick;
 
 use super::driver::drive;
 use super::session::{Session, Side, Stage, Substream};
+use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, dial, until};
 use crate::dialing::Dialing;
@@ -74,7 +75,8 @@ impl Sessions {
         }
         let session = Session::new(Side::Dialing, &worker.buffers);
         let counted = OpenUpstream::begin(Arc::clone(counters));
-        let driven = drive(Rc::clone(worker), Rc::clone(&session), Side::Dialing, stream, drop);
+        let conn = Conn::new(stream, &worker.buffers);
+        let driven = drive(Rc::clone(worker), Rc::clone(&session), Side::Dialing, conn, drop);
         drop(tokio::task::spawn_local(async move {
             driven.await;
             drop(counted);
