@@ -62,8 +62,10 @@ async fn converse(mut stream: TcpStream, usual: &str, count: &Cell<u64>) -> io::
             }
             continue;
         };
-        let mut missing = request.length.saturating_sub(unread.len());
-        unread.drain(..request.length.min(unread.len()));
+        let Request { length, closes, path } = request;
+        let counts = path == COUNT;
+        let mut missing = length.saturating_sub(unread.len());
+        unread.drain(..length.min(unread.len()));
         while missing > 0 {
             unread.clear();
             match stream.read_buf(&mut unread).await? {
@@ -74,38 +76,38 @@ async fn converse(mut stream: TcpStream, usual: &str, count: &Cell<u64>) -> io::
                 }
             }
         }
-        if request.counts {
+        if counts {
             stream.write_all(answer(&count.get().to_string()).as_bytes()).await?;
         } else {
             count.set(count.get() + 1);
             stream.write_all(usual.as_bytes()).await?;
         }
-        if request.closes {
+        if closes {
             return Ok(());
         }
     }
 }
 
 /// What matters of a request.
-struct Request {
+pub(crate) struct Request<'b> {
     /// Bytes of head and body.
-    length: usize,
+    pub(crate) length: usize,
     /// Whether no other request follows.
-    closes: bool,
-    /// Whether it asks for the count.
-    counts: bool,
+    pub(crate) closes: bool,
+    /// What it asks for.
+    pub(crate) path: &'b str,
 }
 
-impl Request {
+impl<'b> Request<'b> {
     /// None: there is more of the head to come.
-    fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
+    pub(crate) fn parse(bytes: &'b [u8]) -> io::Result<Option<Self>> {
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut parsed = httparse::Request::new(&mut headers);
         let head = match parsed.parse(bytes).map_err(io::Error::other)? {
             httparse::Status::Complete(head) => head,
             httparse::Status::Partial => return Ok(None),
         };
-        let mut request = Self { length: head, closes: false, counts: parsed.path == Some(COUNT) };
+        let mut request = Self { length: head, closes: false, path: parsed.path.unwrap_or_default() };
         for header in parsed.headers {
             if header.name.eq_ignore_ascii_case("content-length") {
                 let length = std::str::from_utf8(header.value).ok().and_then(|it| it.parse::<usize>().ok());

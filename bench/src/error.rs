@@ -3,11 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::peers::Peer;
-
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BenchError {
+pub enum BenchError {
     /// The system refused something.
     #[error("cannot {what}: {source}")]
     Io {
@@ -53,10 +51,13 @@ pub(crate) enum BenchError {
     #[error("{failed} requests through {peer} failed; a ratio of those would say nothing")]
     Failures {
         /// Whose.
-        peer: Peer,
+        peer: String,
         /// How many.
         failed: u64,
     },
+    /// A soak that found something.
+    #[error("{0} violations")]
+    Violations(u64),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,

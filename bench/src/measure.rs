@@ -132,7 +132,7 @@ impl Run<'_> {
         let (answered, (before, after)) = tokio::try_join!(self.tool.run(&load), steady)?;
         let requests = after.requests.saturating_sub(before.requests);
         if requests == 0 || answered.failed > answered.requests / TOLERABLE {
-            return Err(BenchError::Failures { peer: pair.peer, failed: answered.failed });
+            return Err(BenchError::Failures { peer: pair.peer.to_string(), failed: answered.failed });
         }
         let cpu = std::array::from_fn(|at| after.cpu[at].saturating_sub(before.cpu[at]));
         Ok(Sample { cpu, requests, answered })

@@ -84,7 +84,7 @@ pub(crate) fn run(args: Args) -> Result<(), BenchError> {
 
 /// Lets every process of the run hold as many connections as the system allows: 512 on either side are more than the
 /// 1,024 files that a shell usually starts with.
-fn allow_open_files() {
+pub(crate) fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
     // Where it is refused, a run with few connections still goes well, and any other says what failed.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
@@ -115,7 +115,7 @@ fn contenders(args: &Args) -> Result<Vec<(Peer, PathBuf)>, BenchError> {
 }
 
 /// The binary to measure: the one beside this program, built by Cargo when there is none.
-fn own_binary(named: Option<&Path>) -> Result<PathBuf, BenchError> {
+pub(crate) fn own_binary(named: Option<&Path>) -> Result<PathBuf, BenchError> {
     let own = env::current_exe().map_err(|source| BenchError::io("find this program's own file", source))?;
     let binary = named.map_or_else(|| own.with_file_name("spillway"), Path::to_owned);
     if cfg!(debug_assertions) && named.is_none() {

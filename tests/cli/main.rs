@@ -10,5 +10,6 @@ mod explain;
 mod faults;
 mod peering;
 mod run;
+mod soak;
 mod usage;
 mod validate;

@@ -17,6 +17,7 @@ mod reload;
 mod retries;
 mod routing;
 mod splits;
+mod stalls;
 mod sticky;
 mod tcp;
 mod timeouts;
