@@ -15,6 +15,7 @@ use spillway_certs::Accept;
 use spillway_core::entry::Protocol;
 use spillway_core::name::{Sni, SpiffeId, TrustDomain};
 use spillway_core::sni::SniTable;
+use spillway_proxy::access_log::{Ends, refused_connection};
 use spillway_proxy::conn::Conn;
 use spillway_proxy::dial::until;
 use spillway_proxy::downstream::Facts;
@@ -98,6 +99,18 @@ enum Refusal {
     Unknown(Sni),
 }
 
+impl Refusal {
+    /// The name that was asked for.
+    fn name(&self) -> Option<&Sni> {
+        if let Self::Unknown(name) = self { Some(name) } else { None }
+    }
+
+    /// Envoy's flag of what leads nowhere; it has none for what cannot be read.
+    fn flag(&self) -> Option<&'static str> {
+        matches!(self, Self::Nameless | Self::Unknown(_)).then_some("NR")
+    }
+}
+
 impl Serve for Front {
     fn serve(self: Arc<Self>, worker: Rc<Worker>, socket: Socket) -> Pin<Box<dyn Future<Output = ()>>> {
         Box::pin(serve(self, worker, socket))
@@ -106,6 +119,7 @@ impl Serve for Front {
 
 async fn serve(front: Arc<Front>, worker: Rc<Worker>, socket: Socket) {
     let Ok(Stream::Tcp(mut tcp)) = Stream::plain(socket) else { return };
+    let ends = Ends::of(&tcp);
     let mut prelude = Vec::new();
     let mut table = front.table.clone();
     let found = read_hello(&worker, &mut tcp, &mut prelude).await.and_then(|hello| {
@@ -119,11 +133,16 @@ async fn serve(front: Arc<Front>, worker: Rc<Worker>, socket: Socket) {
             // Relaxed: a count stands for itself.
             worker.shared.stats.unmatched.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(reason = %refusal, "closed a connection");
+            let name = refusal.name().map(|name| name.as_str().into());
+            // Who leaves without a word, as probes do, is not worth a line.
+            if !matches!(refusal, Refusal::Ended) {
+                refused_connection(&worker, &Ends { name, ..ends }, refusal.flag(), &refusal);
+            }
             return;
         }
     };
     tokio::select! {
-        () = follow(&front, &worker, tcp, prelude, route.clone()) => {}
+        () = follow(&front, &worker, tcp, prelude, &name, route.clone()) => {}
         () = ended(&mut table, &name, &route) => {
             tracing::info!(%name, "closed a connection: its route has ended");
         }
@@ -162,11 +181,20 @@ async fn read_hello(
 }
 
 /// Does what the table says.
-async fn follow(front: &Front, worker: &Rc<Worker>, tcp: TcpStream, prelude: Vec<u8>, route: Route) {
+async fn follow(
+    front: &Front,
+    worker: &Rc<Worker>,
+    tcp: TcpStream,
+    prelude: Vec<u8>,
+    name: &Sni,
+    route: Route,
+) {
     match route {
         Route::Pass { slot, .. } => {
             let downstream = Conn::new(Stream::Tcp(tcp), &worker.buffers);
-            pass_through(Rc::clone(worker), downstream, prelude, slot).await;
+            let facts = Facts::of(slot, Role::Gateway);
+            facts.ends.get_or_init(|| Box::new(ends(name, &downstream.stream)));
+            pass_through(Rc::clone(worker), downstream, facts, prelude).await;
         }
         Route::Terminate { slot, protocol, peer, .. } => {
             terminate(front, worker, Replayed::new(prelude, tcp), slot, protocol, peer).await;
@@ -196,16 +224,20 @@ async fn terminate(
     let accept = Accept::Only(peer);
     let address = tcp.tcp().peer_addr().ok().map(|address| address.ip());
     let Some(stream) = handshake(worker, tcp, &accept, alpn(protocol)).await else { return };
-    let Some(client) = client_identity(&stream) else { return };
+    let Some(client) = client_identity(worker, &stream) else { return };
     let facts = Facts {
-        slot,
-        role: Role::Gateway,
         vouched: Vouched::new(&front.identity, &stream, &client),
         address,
         identity: Some(client.to_string().into()),
+        ..Facts::of(slot, Role::Gateway)
     };
     let downstream = Conn::new(stream, &worker.buffers);
     serve_http(Rc::clone(worker), downstream, facts, protocol).await;
+}
+
+/// The ends of a connection that asked for `name` in the clear.
+fn ends(name: &Sni, stream: &Stream) -> Ends {
+    Ends { name: Some(name.as_str().into()), ..stream.ends() }
 }
 
 /// Ready when the name no longer leads where it did.

@@ -15,6 +15,7 @@ use spillway_core::name::{Datacenter, Locus, PeerName, ServiceName, TargetId, Tr
 use spillway_core::outlier::OutlierPolicy;
 use spillway_core::table::{self, BuildSettings, ServiceTable};
 
+use crate::access_log::AccessLog;
 use crate::generation::{Generation, Role, Service, ServiceSlot};
 use crate::process::Inputs;
 use crate::sidecar::resolve;
@@ -35,6 +36,8 @@ pub struct Assembly {
     next: Vec<Option<Built>>,
     /// What differs from the catalog in force; None before there is one.
     change: Option<CatalogChange>,
+    /// The access log of what is in the making.
+    log: Option<Arc<AccessLog>>,
     tables_built: u64,
 }
 
@@ -127,9 +130,10 @@ impl Assembly {
         Self { workers, ..Self::default() }
     }
 
-    /// Begins to assemble from `inputs`, which are to take the place of those in force.
-    pub(crate) fn begin(&mut self, inputs: &Inputs, in_force: Option<&Inputs>) {
+    /// Begins to assemble from `inputs`, which are to take the place of those in force, and are logged to `log`.
+    pub(crate) fn begin(&mut self, inputs: &Inputs, in_force: Option<&Inputs>, log: Option<Arc<AccessLog>>) {
         self.next.clear();
+        self.log = log;
         self.chains.adopt(&inputs.config.entries);
         self.change = in_force.map(|in_force| CatalogChange::between(&in_force.catalog, &inputs.catalog));
     }
@@ -139,7 +143,7 @@ impl Assembly {
         self.in_force = std::mem::take(&mut self.next);
         self.endpoints.sweep();
         let service = |built: &Option<Built>| built.as_ref().map(|built| Arc::clone(&built.service));
-        Generation { services: self.in_force.iter().map(service).collect() }
+        Generation { services: self.in_force.iter().map(service).collect(), log: self.log.clone() }
     }
 
     /// How many tables were built so far.
@@ -204,6 +208,7 @@ impl Assembly {
         let built = self.in_force.get(slot.0)?.as_ref()?;
         let change = self.change.as_ref()?;
         let stands = built.service.role == role
+            && built.service.log.as_ref().map(Arc::as_ptr) == self.log.as_ref().map(Arc::as_ptr)
             && built.recipe.as_ref() == Some(recipe)
             && !recipe.is_touched_by(change);
         stands.then(|| built.clone())
@@ -220,7 +225,8 @@ impl Assembly {
     ) -> ServiceSlot {
         self.tables_built += 1;
         let stats = Arc::clone(&self.slots[key].1);
-        self.put(slot, Built { service: Arc::new(Service { table, role, stats, peers }), recipe })
+        let log = self.log.clone();
+        self.put(slot, Built { service: Arc::new(Service { table, role, stats, peers, log }), recipe })
     }
 
     fn put(&mut self, slot: ServiceSlot, built: Built) -> ServiceSlot {

@@ -3,6 +3,7 @@
 //! No task, channel or box a request: the downstream's task drives both connections. The request's head is kept
 //! until an answer has begun, so that it can be sent elsewhere.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +13,7 @@ use spillway_core::Tick;
 use spillway_core::pick::{Pick, Target};
 use spillway_core::table::{self, Decision};
 
+use crate::access_log::Record;
 use crate::body::{Body, Broken, Sink};
 use crate::conn::Conn;
 use crate::deadline::Deadline;
@@ -46,8 +48,24 @@ pub struct Http1Exchange<'c> {
     upstream: Option<Upstream>,
     /// When the request's time is up; known once the whole request has been read.
     expires: Option<Tick>,
+    /// Of the request and, for the access log, of what came back.
+    passed: Passed,
     /// What becomes of the downstream connection.
     pub end: End,
+}
+
+/// What the access log asks for when a request has ended.
+#[derive(Debug, Default)]
+struct Passed {
+    /// The id that was made for the request.
+    id: Option<[u8; 36]>,
+    /// Bytes of the request's body that were at hand, or came up a tunnel.
+    up: u64,
+    /// Bytes of the answer's body, or that came down a tunnel.
+    down: u64,
+    /// The answer's body, when its trailers are wanted.
+    body: Option<Box<Body>>,
+    keep_trailers: bool,
 }
 
 /// Where a request's body is.
@@ -82,17 +100,29 @@ impl<'c> Http1Exchange<'c> {
             }
         };
         let view = HeadView { head, buf: bytes };
-        Self { worker, downstream, view, body, response, upstream: None, expires: None, end: End::Close }
+        let up = if let RequestBody::AtHand(n) = body { n as u64 } else { 0 };
+        let passed = Passed { up, ..Passed::default() };
+        Self {
+            worker,
+            downstream,
+            view,
+            body,
+            response,
+            upstream: None,
+            expires: None,
+            passed,
+            end: End::Close,
+        }
     }
 
     /// Puts the request, with its body when that is at hand, into the upstream's output.
     fn write(&mut self, upstream: &mut Upstream, pick: &Pick<'_>, decision: &Decision<'_>) {
-        let Self { view, downstream, worker, .. } = self;
-        let id = new_request_id(worker, view.head, downstream.facts.role);
+        let Self { view, downstream, worker, passed, .. } = self;
+        passed.id = passed.id.or_else(|| new_request_id(worker, view.head, downstream.facts.role));
         let vouched = downstream.facts.vouched.as_ref().map(|vouched| vouched.line(view));
         let out = RequestOut {
             xfcc: vouched.as_deref(),
-            request_id: id.as_ref().map(<[u8; 36]>::as_slice),
+            request_id: passed.id.as_ref().map(<[u8; 36]>::as_slice),
             upgrade: view.head.upgrade(),
             expect_continue: view.head.expect_continue(),
             ..as_decided(view, pick.target, decision)
@@ -232,7 +262,7 @@ impl<'c> Http1Exchange<'c> {
     async fn pass_on(
         &mut self,
         upstream: &mut Upstream,
-        mut body: Option<Body>,
+        body: &mut Option<Body>,
         target: &dyn std::fmt::Display,
         idle: Duration,
     ) -> Result<(), Failure> {
@@ -241,7 +271,7 @@ impl<'c> Http1Exchange<'c> {
             Broken::Source => Failure::Closed { target: target.to_string() },
             Broken::Malformed(reason) => Failure::Answer { target: target.to_string(), reason },
         };
-        if let Some(body) = &mut body {
+        if let Some(body) = body {
             body.take_short(&mut upstream.conn, &mut self.downstream.conn).map_err(broken)?;
         }
         std::future::poll_fn(|cx| {
@@ -254,7 +284,7 @@ impl<'c> Http1Exchange<'c> {
                 let _ = self.poll_send(cx, &mut upstream.conn);
             }
             let downstream = &mut self.downstream.conn;
-            let passed = match &mut body {
+            let passed = match body {
                 Some(body) => body.poll_transfer(cx, &mut upstream.conn, downstream),
                 None => downstream.poll_flush(cx).map_err(|_| Broken::Sink),
             };
@@ -267,13 +297,13 @@ impl<'c> Http1Exchange<'c> {
     async fn tunnel(&mut self, mut upstream: Upstream) -> Result<(), Failure> {
         let Downstream { conn, deadline, .. } = &mut *self.downstream;
         self.end = End::Done;
-        match copy_both(self.worker, conn, &mut upstream.conn, deadline, relay::IDLE).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                tracing::debug!(%error, "an upgraded connection ended early");
-                Ok(())
-            }
+        let (copied, result) = copy_both(self.worker, conn, &mut upstream.conn, deadline, relay::IDLE).await;
+        self.passed.up += copied.up;
+        self.passed.down = copied.down;
+        if let Err(error) = result {
+            tracing::debug!(%error, "an upgraded connection ended early");
         }
+        Ok(())
     }
 }
 
@@ -365,13 +395,15 @@ impl Exchange for Http1Exchange<'_> {
         }
         let reusable = self.response.keep_alive();
         let switched = self.response.upgraded();
-        let body = self.write_answer(&mut upstream.conn, decision);
+        let mut body = self.write_answer(&mut upstream.conn, decision);
         if switched {
             return self.tunnel(upstream).await.map(|()| None);
         }
         let until_close = self.response.framing() == ResponseFraming::UntilClose;
         let idle = decision.route.idle_timeout.unwrap_or(STREAM_IDLE);
-        let passed = self.pass_on(&mut upstream, body, &pick.target.id, idle).await;
+        let passed = self.pass_on(&mut upstream, &mut body, &pick.target.id, idle).await;
+        self.passed.down = body.as_ref().map_or(0, Body::moved);
+        self.passed.body = body.filter(|_| self.passed.keep_trailers).map(Box::new);
         match &passed {
             Ok(()) if self.body_done() => {
                 if reusable && !until_close && upstream.conn.input.is_empty() {
@@ -396,6 +428,33 @@ impl Exchange for Http1Exchange<'_> {
             && !self.downstream.conn.eof
             && !self.worker.draining();
         self.end = downstream::refuse(self.worker, self.downstream, refusal, keep_alive, self.view).await;
+    }
+
+    fn answer_header(&self, name: &str) -> Option<&[u8]> {
+        self.response.value(self.upstream.as_ref()?.conn.input.data(), name)
+    }
+
+    fn upstream_local(&self) -> Option<SocketAddr> {
+        self.upstream.as_ref().and_then(Upstream::local)
+    }
+
+    fn keep_trailers(&mut self) {
+        self.passed.keep_trailers = true;
+    }
+
+    fn trailer(&self, name: &str) -> Option<&[u8]> {
+        let mut lines = self.passed.body.as_ref()?.trailers().iter();
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn tell<'e>(&'e self, record: &mut Record<'e>) {
+        let Downstream { conn, facts, .. } = &*self.downstream;
+        record.downstream(facts, facts.ends(&conn.stream));
+        record.request = Some(self.view);
+        record.protocol = Some(self.view.head.version().as_str());
+        record.request_id = self.passed.id.as_ref().map(<[u8; 36]>::as_slice);
+        let streamed = if let RequestBody::Streaming { body, .. } = &self.body { body.moved() } else { 0 };
+        (record.received, record.sent) = (self.passed.up + streamed, self.passed.down);
     }
 }
 

@@ -6,7 +6,7 @@
 use std::task::{Context, Poll, ready};
 
 use crate::conn::Conn;
-use crate::http1::{BodyReader, Ended, Step, write_chunk, write_last_chunk};
+use crate::http1::{BodyReader, Ended, Step, Trailers, write_chunk, write_last_chunk};
 
 /// How a body is delimited where it goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,6 +26,7 @@ pub struct Body {
     pending: usize,
     /// The end has been written as well.
     done: bool,
+    moved: u64,
 }
 
 /// Which side ended a transfer.
@@ -42,12 +43,22 @@ pub enum Broken {
 impl Body {
     /// A body of which nothing has been read.
     pub fn new(reader: BodyReader, sink: Sink) -> Self {
-        Self { reader, sink, pending: 0, done: false }
+        Self { reader, sink, pending: 0, done: false, moved: 0 }
     }
 
     /// Whether all of it has been handed over.
     pub fn done(&self) -> bool {
         self.done
+    }
+
+    /// How many bytes of data have been found so far, framing left out.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// The trailers, once all of it has been handed over.
+    pub fn trailers(&self) -> Trailers<'_> {
+        self.reader.trailers()
     }
 
     /// Moves what can be moved. Ready when the body has been handed over and flushed.
@@ -98,6 +109,7 @@ impl Body {
             Step::Data(range) => {
                 from.input.consume(range.start);
                 self.pending = range.len();
+                self.moved += range.len() as u64;
             }
             Step::NeedMore => from.input.consume(from.input.len()),
             Step::End(n) => from.input.consume(n),

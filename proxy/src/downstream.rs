@@ -2,6 +2,7 @@
 //!
 //! Shared by every protocol that serves one. Kept out: requests and where they go.
 
+use std::cell::OnceCell;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use spillway_core::table::Caller;
 
+use crate::access_log::{self, Ends};
 use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::generation::{Role, ServiceSlot};
@@ -47,9 +49,27 @@ pub struct Facts {
     pub address: Option<IpAddr>,
     /// The SPIFFE id of whoever sends its requests: as proved, or our own where our application does.
     pub identity: Option<Arc<str>>,
+    /// Its ends, once the access log has asked for them.
+    pub ends: OnceCell<Box<Ends>>,
 }
 
 impl Facts {
+    /// Nothing is known of a connection but what it is for.
+    pub fn of(slot: ServiceSlot, role: Role) -> Self {
+        Self { slot, role, vouched: None, address: None, identity: None, ends: OnceCell::new() }
+    }
+
+    /// Its ends, which are those of `stream`.
+    pub(crate) fn ends(&self, stream: &Stream) -> &Ends {
+        self.ends.get_or_init(|| Box::new(stream.ends()))
+    }
+
+    /// Its ends, as far as they have been asked for.
+    pub(crate) fn known_ends(&self) -> &Ends {
+        const NOWHERE: &Ends = &Ends { local: None, remote: None, name: None };
+        self.ends.get().map_or(NOWHERE, |ends| ends)
+    }
+
     /// Who sends its requests, as routing sees it.
     pub fn caller(&self) -> Caller<'_> {
         Caller { address: self.address, identity: self.identity.as_deref() }
@@ -83,14 +103,15 @@ pub enum End {
     Done,
 }
 
-/// Counts a request that was refused before it could be forwarded.
-pub(crate) fn count_malformed(worker: &Worker, slot: ServiceSlot, refusal: &Refusal) {
-    if let Some(service) = worker.snapshot().service(slot) {
+/// Counts and logs a request that was refused before it could be forwarded.
+pub(crate) fn note_malformed(worker: &Worker, facts: &Facts, ends: &Ends, refusal: &Refusal) {
+    if let Some(service) = worker.snapshot().service(facts.slot) {
         let counters = service.stats.of(worker.index);
         counters.requests.add(1);
         counters.refused(refusal);
         counters.answered(refusal.status());
     }
+    access_log::refused_request(worker, ends, facts.identity.as_deref(), refusal);
     tracing::debug!(flag = refusal.flag(), "{refusal}");
 }
 

@@ -3,8 +3,10 @@
 //! [`forward`] is the same for every protocol: an [`Exchange`] knows how a request is sent and an answer passed on.
 //! Nothing here names a configuration source, and nothing is looked up by name.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use spillway_core::Draw;
@@ -13,8 +15,9 @@ use spillway_core::outlier::Outcome;
 use spillway_core::pick::{Pick, Resolver, Target, Tried};
 use spillway_core::table::{Caller, Decision, Request, RequestHead, RetryPolicy};
 
+use crate::access_log::{Ended, Record, Story};
 use crate::dial::DialError;
-use crate::generation::Service;
+use crate::generation::{Service, Snapshot};
 use crate::refusal::Refusal;
 use crate::stats::ServiceCounters;
 use crate::worker::Worker;
@@ -51,6 +54,21 @@ pub trait Exchange {
 
     /// Answers ourselves.
     async fn refuse(&mut self, refusal: &Refusal);
+
+    /// A header of the answer whose head is at hand.
+    fn answer_header(&self, name: &str) -> Option<&[u8]>;
+
+    /// Our end of the connection that the answer comes on.
+    fn upstream_local(&self) -> Option<SocketAddr>;
+
+    /// Says that the answer's trailers will be asked for.
+    fn keep_trailers(&mut self);
+
+    /// A trailer of the answer that was passed on.
+    fn trailer(&self, name: &str) -> Option<&[u8]>;
+
+    /// Tells the access log what it knows of the request.
+    fn tell<'e>(&'e self, record: &mut Record<'e>);
 }
 
 /// The head of an upstream's answer, as far as the next step depends on it.
@@ -170,6 +188,7 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
     let mut tried = Tried::default();
     let mut last: Option<Failure> = None;
     let mut detours = 0;
+    let mut story = Story::begin(service.log.as_ref(), request.begun);
 
     let refusal = loop {
         let hash = decision.endpoint_hash;
@@ -184,6 +203,7 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
             break last.as_ref().and_then(Failure::refusal).unwrap_or_else(|| no_endpoint(decision.resolver));
         };
         tried.push(pick.endpoint);
+        story.tries(&pick);
         let attempt = Attempt::begin(worker, &pick);
         match exchange.attempt(&pick, &decision, timeout).await {
             // A body of which some is gone cannot begin anew elsewhere: then the answer stands.
@@ -209,6 +229,7 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
                 }
                 counters.failovers.add(u64::from(pick.rank > 0));
                 counters.answered(answer.status);
+                story.answered(worker, exchange);
                 let passed_on = exchange.respond(&pick, &decision).await;
                 attempt.end(match &passed_on {
                     Ok(status) if answer.verdict_follows => {
@@ -222,17 +243,19 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
                     && tried.len() == 1
                     && answer.status != 101
                 {
-                    let grpc_status = passed_on.ok().flatten().or(answer.grpc_status);
+                    let grpc_status = passed_on.as_ref().ok().copied().flatten().or(answer.grpc_status);
                     let failed = outcome(Answer { grpc_status, ..answer }) != Outcome::Served;
                     pick.target.answered(pick.endpoint, took, failed, worker.now());
                 }
-                return;
+                let ended = Ended::Answered(answer, &passed_on);
+                return story.end(worker, exchange, Some((service, &decision)), &ended);
             }
             Err(failure) => {
                 attempt.end(failure.outcome());
+                story.failed(&failure);
                 let Some(refusal) = failure.refusal() else {
                     counters.answered(0);
-                    return;
+                    return story.end(worker, exchange, Some((service, &decision)), &Ended::Left);
                 };
                 if failure.nothing_was_sent() && exchange.replayable() {
                     counters.moved_on.add(1);
@@ -247,6 +270,16 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
         }
     };
     refuse(counters, exchange, &refusal).await;
+    story.end(worker, exchange, Some((service, &decision)), &Ended::Refused(&refusal));
+}
+
+/// Answers a request that no service takes any more: its listener is gone from the configuration.
+pub async fn forward_nowhere<E: Exchange>(worker: &Rc<Worker>, snapshot: &Snapshot, exchange: &mut E) {
+    let story = Story::begin(snapshot.log(), Instant::now());
+    // Relaxed: a count stands for itself.
+    worker.shared.stats.unrouted.fetch_add(1, Ordering::Relaxed);
+    exchange.refuse(&Refusal::NoRoute).await;
+    story.end(worker, exchange, None, &Ended::Refused(&Refusal::NoRoute));
 }
 
 /// What the table is asked.
@@ -278,7 +311,8 @@ async fn refuse<E: Exchange>(counters: &ServiceCounters, exchange: &mut E, refus
     exchange.refuse(refusal).await;
 }
 
-fn no_endpoint(resolver: &Resolver) -> Refusal {
+/// That none of the resolver's targets has an endpoint to offer.
+pub(crate) fn no_endpoint(resolver: &Resolver) -> Refusal {
     let describe = |target: &Arc<Target>| match &target.absent {
         Some(why) => format!("{} ({why})", target.id),
         None => target.id.to_string(),

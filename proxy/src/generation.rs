@@ -11,6 +11,7 @@ use spillway_certs::TlsContexts;
 use spillway_core::name::TrustDomain;
 use spillway_core::table::ServiceTable;
 
+use crate::access_log::AccessLog;
 use crate::stats::ServiceStats;
 
 /// Where a listener's service stands in every generation. A listener keeps its slot for life.
@@ -39,6 +40,8 @@ pub struct Service {
     pub stats: Arc<ServiceStats>,
     /// Whose workloads may connect besides those of our own trust domain.
     pub peers: Box<[TrustDomain]>,
+    /// Where its requests are logged.
+    pub log: Option<Arc<AccessLog>>,
 }
 
 /// Everything in force, as one.
@@ -46,6 +49,8 @@ pub struct Service {
 pub struct Generation {
     /// By [`ServiceSlot`].
     pub services: Vec<Option<Arc<Service>>>,
+    /// Where connections are logged, and requests that no service takes.
+    pub log: Option<Arc<AccessLog>>,
 }
 
 /// Where the assembler publishes and workers look.
@@ -103,6 +108,11 @@ impl Snapshot {
     /// The service in a slot; None when configuration took it away.
     pub fn service(&self, slot: ServiceSlot) -> Option<&Arc<Service>> {
         self.generation.services.get(slot.0)?.as_ref()
+    }
+
+    /// The access log, if there is one.
+    pub fn log(&self) -> Option<&Arc<AccessLog>> {
+        self.generation.log.as_ref()
     }
 
     /// All services.

@@ -2,6 +2,7 @@
 //!
 //! Mirrors [`crate::outbound`]: one read teaches both.
 
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use spillway_core::entry::Protocol;
 use spillway_core::name::{SpiffeId, TrustDomain};
 use tokio_rustls::TlsAcceptor;
 
+use crate::access_log::{Ends, refused_connection};
 use crate::conn::Conn;
 use crate::dial::until;
 use crate::downstream::Facts;
@@ -65,21 +67,21 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
     let Some(stream) = handshake(&worker, Replayed::fresh(tcp), &accept, alpn(protocol)).await else {
         return;
     };
-    let Some(client) = client_identity(&stream) else { return };
+    let Some(client) = client_identity(&worker, &stream) else { return };
     if !inbound.lets_in(&service.peers, &client) {
-        tracing::debug!(%client, "refused a client: nothing is exported to its cluster that leads here");
-        return;
+        let why = "nothing is exported to the client's cluster that leads here";
+        tracing::debug!(%client, "refused a client: {why}");
+        return refused_connection(&worker, &stream.ends(), None, &why);
     }
     let facts = Facts {
-        slot: inbound.slot,
-        role: Role::Inbound,
         vouched: Vouched::new(&inbound.identity, &stream, &client),
         address,
         identity: Some(client.to_string().into()),
+        ..Facts::of(inbound.slot, Role::Inbound)
     };
     let conn = Conn::new(stream, &worker.buffers);
     match protocol {
-        Protocol::Tcp => serve_tcp(worker, conn, inbound.slot).await,
+        Protocol::Tcp => serve_tcp(worker, conn, facts).await,
         Protocol::Http | Protocol::Http2 | Protocol::Grpc => serve_http(worker, conn, facts, protocol).await,
     }
 }
@@ -102,26 +104,31 @@ pub async fn handshake(worker: &Rc<Worker>, tcp: Replayed, accept: &Accept, alpn
     let deadline = worker.deadline().await;
     deadline.set_at(worker.deadline_tick(HANDSHAKE));
     let acceptor = TlsAcceptor::from(contexts.server(accept, alpn));
-    match until(worker, &deadline, acceptor.accept(tcp)).await {
-        Some(Ok(stream)) => Some(Stream::Accepted(Box::new(stream))),
-        Some(Err(error)) => {
-            tracing::debug!(%error, "a TLS handshake failed");
-            None
+    let ends = Ends::of(tcp.tcp());
+    let why = match until(worker, &deadline, acceptor.accept(tcp)).await {
+        Some(Ok(stream)) => return Some(Stream::Accepted(Box::new(stream))),
+        // Who leaves without a word, as probes do, is not worth a line.
+        Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            tracing::debug!("a client left within its TLS handshake");
+            return None;
         }
-        None => {
-            tracing::debug!("a TLS handshake took longer than {HANDSHAKE:?}");
-            None
-        }
-    }
+        Some(Err(error)) => error.to_string(),
+        None => format!("it took longer than {HANDSHAKE:?}"),
+    };
+    let why = format!("TLS handshake failed: {why}");
+    tracing::debug!("{why}");
+    refused_connection(worker, &ends, None, &why);
+    None
 }
 
 /// Who the other side proved to be. A resumed session skips the verifier: what it rests on is judged anew.
-pub fn client_identity(stream: &Stream) -> Option<SpiffeId> {
+pub fn client_identity(worker: &Worker, stream: &Stream) -> Option<SpiffeId> {
     let Stream::Accepted(tls) = stream else { return None };
     match spillway_certs::authenticated(tls.get_ref().1, SystemTime::now()) {
         Ok(identity) => identity,
         Err(error) => {
             tracing::debug!(%error, "refused a client");
+            refused_connection(worker, &stream.ends(), None, &error);
             None
         }
     }

@@ -4,6 +4,7 @@
 //! to, its upstream connections too. [`forward`] tells a request's story; everything it asks about a request is
 //! answered by tables of `spillway-core` that [`process`] published ([`generation`]).
 
+pub mod access_log;
 pub mod admin;
 mod admission;
 pub mod assembly;

@@ -41,12 +41,10 @@ async fn serve(outbound: Arc<Outbound>, worker: Rc<Worker>, socket: Socket) {
     let protocol = service.table.protocol;
     drop(snapshot);
     let conn = Conn::new(stream, &worker.buffers);
+    let identity = Some(Arc::clone(&outbound.identity));
+    let facts = Facts { address, identity, ..Facts::of(slot, Role::Outbound) };
     match protocol {
-        Protocol::Tcp => serve_tcp(worker, conn, slot).await,
-        Protocol::Http | Protocol::Http2 | Protocol::Grpc => {
-            let identity = Some(Arc::clone(&outbound.identity));
-            let facts = Facts { slot, role: Role::Outbound, vouched: None, address, identity };
-            serve_http(worker, conn, facts, protocol).await;
-        }
+        Protocol::Tcp => serve_tcp(worker, conn, facts).await,
+        Protocol::Http | Protocol::Http2 | Protocol::Grpc => serve_http(worker, conn, facts, protocol).await,
     }
 }

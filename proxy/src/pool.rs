@@ -2,7 +2,8 @@
 //!
 //! An endpoint's slot indexes the worker's pools; its `uid` guards against a slot that another endpoint took over.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub struct Upstream {
     pub conn: Conn,
     /// Whether it has carried a request before: the other side may be closing it just now.
     pub reused: bool,
+    /// Our end; asked for once, and only for the access log.
+    local: OnceCell<Option<SocketAddr>>,
     counters: Arc<EndpointCounters>,
     /// None of a substream: its session is counted.
     _open: Option<OpenUpstream>,
@@ -66,12 +69,17 @@ impl Upstream {
     /// Counts a new connection.
     pub fn new(conn: Conn, counters: Arc<EndpointCounters>) -> Self {
         let open = OpenUpstream::begin(Arc::clone(&counters));
-        Self { conn, reused: false, counters, _open: Some(open) }
+        Self { conn, reused: false, local: OnceCell::new(), counters, _open: Some(open) }
     }
 
     /// A substream on a session, which is counted already; `reused` as the session.
     pub fn substream(conn: Conn, counters: Arc<EndpointCounters>, reused: bool) -> Self {
-        Self { conn, reused, counters, _open: None }
+        Self { conn, reused, local: OnceCell::new(), counters, _open: None }
+    }
+
+    /// Our end of the connection.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        *self.local.get_or_init(|| self.conn.stream.local())
     }
 
     /// Counts a request that is sent over it.

@@ -21,6 +21,7 @@ use spillway_core::name::{SpiffeId, TrustDomain};
 use spillway_core::problem::{Problem, Severity};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access_log::Logs;
 use crate::admin::{self, Admin, PlaneApi};
 pub use crate::assembly::Assembly;
 use crate::checks;
@@ -230,6 +231,7 @@ pub struct Process {
     /// The files that this was said of.
     refused_contents: Option<Contents>,
     next_hint: usize,
+    logs: Logs,
 }
 
 impl Process {
@@ -247,7 +249,11 @@ impl Process {
         inputs.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let identity = plane.identity(&inputs).map_err(StartError::Config)?;
         let shared = Arc::new(Shared::new(Published::default(), Stats::default()));
-        assembly.begin(&inputs, None);
+        let mut logs = Logs::new(options.workers.max(1), &shared.stats.access_log_dropped);
+        let log = logs.open(inputs.config.entries.proxy_defaults.as_ref());
+        let log = log.map_err(|problem| StartError::Config(vec![problem]))?;
+        logs.adopt(log.clone());
+        assembly.begin(&inputs, None, log);
         let plans = plane.assemble(&inputs, &mut assembly).map_err(StartError::Config)?;
         let renew_at = publish_identity(&options.identity, &identity, &inputs, &shared)?;
         shared.published.publish(assembly.finish());
@@ -273,6 +279,7 @@ impl Process {
             refused: Vec::new(),
             refused_contents: None,
             next_hint: 0,
+            logs,
         };
         for (plan, socket) in bound {
             process.listen(plan, socket)?;
@@ -333,7 +340,10 @@ impl Process {
             let renewal = self.renew_at.duration_since(SystemTime::now()).unwrap_or_default();
             tokio::select! {
                 () = watch.changed() => self.reload(),
-                _ = hangup.recv() => self.reload(),
+                _ = hangup.recv() => {
+                    self.logs.reopen();
+                    self.reload();
+                }
                 () = tokio::time::sleep(renewal) => self.renew(),
                 () = &mut stop => break,
                 () = quit.notified() => break,
@@ -400,7 +410,9 @@ impl Process {
 
     /// Puts inputs in force, whole or not at all.
     fn adopt(&mut self, inputs: Inputs) -> Result<(), Vec<Problem>> {
-        self.assembly.begin(&inputs, Some(&self.inputs));
+        let log = self.logs.open(inputs.config.entries.proxy_defaults.as_ref());
+        let log = log.map_err(|problem| vec![problem])?;
+        self.assembly.begin(&inputs, Some(&self.inputs), log.clone());
         let plans = self.plane.assemble(&inputs, &mut self.assembly)?;
         let peers_changed = inputs.peers != self.inputs.peers;
         self.inputs = Arc::new(inputs);
@@ -408,6 +420,7 @@ impl Process {
         if peers_changed {
             self.renew();
         }
+        self.logs.adopt(log);
         self.shared.published.publish(self.assembly.finish());
         self.reloads.note(&self.assembly);
         self.reconcile(plans);
@@ -471,6 +484,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.workers.end();
+        self.logs.finish();
     }
 }
 

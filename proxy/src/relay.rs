@@ -24,23 +24,22 @@ pub struct Copied {
 /// Copies until both sides have ended, or nothing has moved for `idle`. A side that ends is passed on as a
 /// half-close; what the other still sends goes on.
 ///
-/// # Errors
-/// When a side fails, or idles too long.
+/// What was copied, and an error when a side failed, or idled too long.
 pub async fn copy_both(
     worker: &Rc<Worker>,
     downstream: &mut Conn,
     upstream: &mut Conn,
     deadline: &Deadline,
     idle: Duration,
-) -> io::Result<Copied> {
+) -> (Copied, io::Result<()>) {
     let (mut up, mut down) = (Way::default(), Way::default());
     deadline.set_at(worker.deadline_tick(idle));
-    std::future::poll_fn(|cx| {
+    let result = std::future::poll_fn(|cx| {
         let before = up.bytes + down.bytes;
         let sent = up.poll_copy(cx, downstream, upstream)?;
         let received = down.poll_copy(cx, upstream, downstream)?;
         if sent.is_ready() && received.is_ready() {
-            return Poll::Ready(Ok(Copied { up: up.bytes, down: down.bytes }));
+            return Poll::Ready(Ok(()));
         }
         if up.bytes + down.bytes != before {
             deadline.set_at(worker.deadline_tick(idle));
@@ -49,7 +48,8 @@ pub async fn copy_both(
         }
         Poll::Pending
     })
-    .await
+    .await;
+    (Copied { up: up.bytes, down: down.bytes }, result)
 }
 
 /// One direction.

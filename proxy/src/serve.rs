@@ -8,10 +8,8 @@ use spillway_core::entry::Protocol;
 
 use crate::attempt::Http1Exchange;
 use crate::conn::Conn;
-use crate::downstream::{
-    Downstream, End, Facts, HEAD, IDLE, abort, close, count_malformed, write_own_answer,
-};
-use crate::forward::{Exchange, forward};
+use crate::downstream::{Downstream, End, Facts, HEAD, IDLE, abort, close, note_malformed, write_own_answer};
+use crate::forward::{forward, forward_nowhere};
 use crate::http1::{
     HeadView, Limits, Malformed, Parse, RequestHead, ResponseHead, parse_request, worth_parsing,
 };
@@ -153,7 +151,7 @@ async fn serve_one(worker: &Rc<Worker>, downstream: &mut Downstream, scratch: &m
                 Http1Exchange::new(worker, downstream, &scratch.head, &bytes, &mut scratch.response);
             match service {
                 Some(service) => forward(worker, service, &mut exchange).await,
-                None => exchange.refuse(&Refusal::NoRoute).await,
+                None => forward_nowhere(worker, &snapshot, &mut exchange).await,
             }
             exchange.end
         }
@@ -165,7 +163,8 @@ async fn serve_one(worker: &Rc<Worker>, downstream: &mut Downstream, scratch: &m
 /// Answers a head that is no HTTP, and closes.
 async fn reject(worker: &Worker, downstream: &mut Downstream, malformed: Malformed) {
     let refusal = Refusal::Malformed { status: malformed.status(), reason: malformed.reason.as_str() };
-    count_malformed(worker, downstream.facts.slot, &refusal);
+    let Downstream { conn, facts, .. } = &*downstream;
+    note_malformed(worker, facts, facts.ends(&conn.stream), &refusal);
     write_own_answer(downstream, &refusal, false, None);
     close(worker, downstream).await;
 }

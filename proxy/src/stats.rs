@@ -263,6 +263,10 @@ pub struct Stats {
     endpoints: DashMap<u64, Vec<Arc<EndpointCounters>>>,
     /// Connections that a gateway closed because their server name leads nowhere.
     pub unmatched: AtomicU64,
+    /// Requests that no service takes any more.
+    pub unrouted: AtomicU64,
+    /// Lines of access logs that were lost.
+    pub access_log_dropped: Arc<AtomicU64>,
 }
 
 impl Stats {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
+use crate::access_log::Ends;
 use crate::mux::Substream;
 
 /// An accepted connection, not yet tied to a worker's runtime.
@@ -193,6 +194,33 @@ impl Stream {
             Self::Multiplexed(substream) => substream.is_usable(),
             Self::Tcp(_) | Self::Unix(_) | Self::Accepted(_) | Self::Dialed(_) => true,
         }
+    }
+
+    /// The TCP connection below; none of a Unix socket, nor of a substream, which is one of many.
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp),
+            Self::Unix(_) | Self::Multiplexed(_) => None,
+            Self::Accepted(tls) => Some(tls.get_ref().0.tcp()),
+            Self::Dialed(tls) => Some(tls.get_ref().0),
+        }
+    }
+
+    /// Our end.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Multiplexed(substream) => substream.local(),
+            _ => self.tcp()?.local_addr().ok(),
+        }
+    }
+
+    /// Both ends, and the name that was asked for: for the access log, once a connection.
+    pub fn ends(&self) -> Ends {
+        let name = match self {
+            Self::Accepted(tls) => tls.get_ref().1.server_name().map(Into::into),
+            Self::Tcp(_) | Self::Unix(_) | Self::Dialed(_) | Self::Multiplexed(_) => None,
+        };
+        Ends { name, ..self.tcp().map(Ends::of).unwrap_or_default() }
     }
 
     /// What TLS agreed on by ALPN.

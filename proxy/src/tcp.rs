@@ -6,47 +6,64 @@ use std::rc::Rc;
 use spillway_core::outlier::Outcome;
 use spillway_core::pick::Tried;
 
+use crate::access_log::Relayed;
 use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::dial::{dial, dial_below_tls};
-use crate::forward::Attempt;
-use crate::generation::{Service, ServiceSlot};
+use crate::downstream::Facts;
+use crate::forward::{Attempt, no_endpoint};
+use crate::generation::Service;
 use crate::pool::Upstream;
+use crate::refusal::Refusal;
 use crate::relay::{self, copy_both};
 use crate::stats::ServiceCounters;
 use crate::worker::Worker;
 
 /// Serves one connection of a tcp service.
-pub async fn serve_tcp(worker: Rc<Worker>, mut downstream: Conn, slot: ServiceSlot) {
-    let snapshot = worker.snapshot();
-    let Some(service) = snapshot.service(slot) else { return };
-    let deadline = worker.deadline().await;
-    let counters = service.stats.of(worker.index);
-    let Some(mut upstream) = connect(&worker, service, counters, &deadline, Tls::Ours).await else { return };
-    // A connection outlives the generation that it was placed by.
-    drop(snapshot);
-    if let Err(error) = copy_both(&worker, &mut downstream, &mut upstream.conn, &deadline, relay::IDLE).await
-    {
-        tracing::debug!(%error, "a tcp connection ended early");
-    }
+pub async fn serve_tcp(worker: Rc<Worker>, downstream: Conn, facts: Facts) {
+    relay_to_upstream(worker, downstream, facts, Tls::Ours, None).await;
 }
 
 /// Passes a connection through, TLS and all. `prelude` is what was read of it to decide where it goes.
-pub async fn pass_through(worker: Rc<Worker>, mut downstream: Conn, prelude: Vec<u8>, slot: ServiceSlot) {
+pub async fn pass_through(worker: Rc<Worker>, downstream: Conn, facts: Facts, prelude: Vec<u8>) {
     let snapshot = worker.snapshot();
-    let Some(service) = snapshot.service(slot) else { return };
+    let Some(service) = snapshot.service(facts.slot) else { return };
     let _counted = service.stats.connection(worker.index);
+    drop(snapshot);
+    relay_to_upstream(worker, downstream, facts, Tls::Theirs, Some(prelude)).await;
+}
+
+/// Connects to an upstream and copies bytes, those of `prelude` first.
+async fn relay_to_upstream(
+    worker: Rc<Worker>,
+    mut downstream: Conn,
+    facts: Facts,
+    tls: Tls,
+    prelude: Option<Vec<u8>>,
+) {
+    let snapshot = worker.snapshot();
+    let Some(service) = snapshot.service(facts.slot) else { return };
     let deadline = worker.deadline().await;
     let counters = service.stats.of(worker.index);
-    let Some(mut upstream) = connect(&worker, service, counters, &deadline, Tls::Theirs).await else {
-        return;
-    };
+    let mut relayed = Relayed::begin(&service.table.service);
+    let connected = connect(&worker, service, counters, &deadline, tls, &mut relayed).await;
+    // A connection outlives the generation that it was placed by.
     drop(snapshot);
-    *upstream.conn.output() = prelude;
-    if let Err(error) = copy_both(&worker, &mut downstream, &mut upstream.conn, &deadline, relay::IDLE).await
-    {
-        tracing::debug!(%error, "a passed-through connection ended early");
+    let ended = match connected {
+        Ok(mut upstream) => {
+            if let Some(prelude) = prelude {
+                *upstream.conn.output() = prelude;
+            }
+            Ok(copy_both(&worker, &mut downstream, &mut upstream.conn, &deadline, relay::IDLE).await)
+        }
+        Err(refusal) => Err(refusal),
+    };
+    match &ended {
+        Ok((_, Ok(()))) => {}
+        Ok((_, Err(error))) => tracing::debug!(%error, "a tcp connection ended early"),
+        Err(refusal) => tracing::debug!(flag = refusal.flag(), "{refusal}"),
     }
+    relayed.end(&worker, &facts, &downstream.stream, &ended);
 }
 
 /// Whose TLS a connection to an upstream carries.
@@ -65,11 +82,14 @@ async fn connect(
     counters: &ServiceCounters,
     deadline: &Deadline,
     tls: Tls,
-) -> Option<Upstream> {
+    relayed: &mut Relayed,
+) -> Result<Upstream, Refusal> {
     let resolver = service.table.decide_connection(worker.draw()).resolver;
     let mut tried = Tried::default();
+    let mut refusal = None;
     while let Some(pick) = resolver.pick(&tried, worker.draw(), worker.now()) {
         tried.push(pick.endpoint);
+        relayed.tries(&pick);
         let attempt = Attempt::begin(worker, &pick);
         let pool = worker.pools.counters(pick.endpoint, &worker.shared.stats);
         let dialed = match tls {
@@ -80,15 +100,20 @@ async fn connect(
             Ok(stream) => {
                 attempt.end(Outcome::Served);
                 counters.failovers.add(u64::from(pick.rank > 0));
-                return Some(Upstream::new(Conn::new(stream, &worker.buffers), pool));
+                let upstream = Upstream::new(Conn::new(stream, &worker.buffers), pool);
+                relayed.connected(&upstream);
+                return Ok(upstream);
             }
             Err(error) => {
                 tracing::debug!("{error}");
+                relayed.failed(&error);
+                refusal = Some(Refusal::ConnectFailed { cause: error.to_string() });
                 attempt.end(Outcome::ConnectFailed);
                 counters.moved_on.add(1);
             }
         }
     }
-    tracing::debug!(service = %service.table.service, "no endpoint accepted a tcp connection");
-    None
+    let refusal = refusal.unwrap_or_else(|| no_endpoint(resolver));
+    counters.refused(&refusal);
+    Err(refusal)
 }

@@ -16,6 +16,7 @@ use spillway_core::{Draw, Tick};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
 
+use crate::access_log::Batch;
 use crate::buffer::Buffers;
 use crate::deadline::{Deadline, Deadlines};
 use crate::draw::Dice;
@@ -86,6 +87,8 @@ pub struct Worker {
     pub buffers: Rc<Buffers>,
     /// Its upstream connections.
     pub pools: Pools,
+    /// Its lines of the access log.
+    pub(crate) lines: Batch,
     deadlines: Rc<Deadlines>,
     dice: Dice,
     snapshot: RefCell<Rc<Snapshot>>,
@@ -301,6 +304,7 @@ async fn run(index: usize, team: Arc<Team>, shared: Arc<Shared>, mut jobs: mpsc:
         index,
         buffers: Rc::default(),
         pools: Pools::default(),
+        lines: Batch::new(index),
         deadlines: Rc::default(),
         dice: Dice::new(),
         snapshot,
@@ -321,6 +325,7 @@ async fn run(index: usize, team: Arc<Team>, shared: Arc<Shared>, mut jobs: mpsc:
                 worker.now.set(worker.shared.now());
                 worker.deadlines.sweep(worker.now());
                 worker.pools.sweep(worker.now());
+                worker.lines.hand_over();
             }
         }
     }

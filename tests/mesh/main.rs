@@ -11,6 +11,7 @@ mod ejection;
 mod failover;
 mod hop;
 mod http1;
+mod logs;
 mod peering;
 mod protocols;
 mod reload;

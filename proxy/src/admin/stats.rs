@@ -105,6 +105,12 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
         all.push(Stat::new("spillway", None, stat, false, count.load(Ordering::Relaxed)));
     }
     all.push(Stat::new("spillway", None, "generation", true, shared.published.number()));
+    for (stat, count) in [
+        ("refused_NR", &shared.stats.unrouted),
+        ("access_log_dropped_total", &*shared.stats.access_log_dropped),
+    ] {
+        all.push(Stat::new("spillway", None, stat, false, count.load(Ordering::Relaxed)));
+    }
     let unmatched = shared.stats.unmatched.load(Ordering::Relaxed);
     all.push(Stat::new("listener", None, "no_filter_chain_match", false, unmatched));
     all.sort_by(|a, b| a.name.cmp(&b.name));

@@ -57,7 +57,7 @@ impl Control {
             std::fs::write(dir.path().join(format!("{number}.hcl")), text).expect("it is written");
         }
         let inputs = inputs(dir.path());
-        self.assembly.begin(&inputs, self.in_force.as_ref());
+        self.assembly.begin(&inputs, self.in_force.as_ref(), None);
         self.sidecar.assemble(&inputs, &mut self.assembly).ok()?;
         self.in_force = Some(inputs);
         Some(self.assembly.finish())

@@ -86,6 +86,16 @@ pub enum Version {
     Http11,
 }
 
+impl Version {
+    /// As it stands in a start line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
+}
+
 /// Whether the bytes that arrived after the first `seen` can change the answer of a parse that was
 /// [`Parse::Partial`].
 ///

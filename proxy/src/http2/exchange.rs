@@ -6,6 +6,7 @@
 mod call;
 mod tunnel;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, SendStream};
-use http::Response;
+use http::{HeaderValue, Response};
 use spillway_core::Tick;
 use spillway_core::entry::Protocol;
 use spillway_core::pick::Pick;
@@ -24,6 +25,7 @@ use super::pump::{FromConn, Kept, Piece, Pump, StreamBody, ToConn, ToStream};
 use super::received::Received;
 use super::upstream::{self, Opened, Place};
 use super::{grpc, head};
+use crate::access_log::Record;
 use crate::attempt::{answer, as_decided, connect, cookie_lines, new_request_id};
 use crate::body::{self, Broken};
 use crate::conn::Conn;
@@ -61,6 +63,10 @@ pub(super) struct Bridge<'w, R> {
     expires: Option<Tick>,
     /// When it is up by a gRPC call's own word.
     due: Option<Tick>,
+    /// The id that was made for the request.
+    id: Option<[u8; 36]>,
+    /// The answer's body.
+    download: Pump,
 }
 
 /// An upstream that has the request's head.
@@ -100,6 +106,8 @@ impl<'w, R: Received> Bridge<'w, R> {
             first: None,
             expires: None,
             due,
+            id: None,
+            download: Pump::default(),
         }
     }
 
@@ -140,7 +148,8 @@ impl<'w, R: Received> Bridge<'w, R> {
             Protocol::Tcp | Protocol::Http => None,
         };
         let view = self.received.view();
-        let id = new_request_id(self.worker, view.head, self.received.facts().role);
+        let id = self.id.or_else(|| new_request_id(self.worker, view.head, self.received.facts().role));
+        self.id = id;
         let vouched = self.received.facts().vouched.as_ref().map(|vouched| vouched.line(view));
         let out = RequestOut {
             xfcc: vouched.as_deref(),
@@ -312,13 +321,7 @@ impl<'w, R: Received> Bridge<'w, R> {
     }
 
     /// Passes the answer's body on, and what may be left of the request's.
-    async fn pass_on(
-        &mut self,
-        up: &mut Up,
-        mut download: Pump,
-        idle: Duration,
-        pick: &Pick<'_>,
-    ) -> Result<Option<u8>, Failure> {
+    async fn pass_on(&mut self, up: &mut Up, idle: Duration, pick: &Pick<'_>) -> Result<Option<u8>, Failure> {
         let target = || pick.target.id.to_string();
         std::future::poll_fn(|cx| {
             if self.late() {
@@ -329,14 +332,13 @@ impl<'w, R: Received> Bridge<'w, R> {
                 // Whatever becomes of the rest of the request, the answer is what counts now.
                 let _ = self.poll_upload(cx, up);
             }
+            let Self { received, download, .. } = self;
             let passed = match up {
                 Up::Http1 { upstream, reader, .. } => {
                     let mut source = FromConn { conn: &mut upstream.conn, reader };
-                    self.received.poll_download(cx, &mut download, &mut source)
+                    received.poll_download(cx, download, &mut source)
                 }
-                Up::Http2 { body: Some(body), .. } => {
-                    self.received.poll_download(cx, &mut download, &mut &mut *body)
-                }
+                Up::Http2 { body: Some(body), .. } => received.poll_download(cx, download, &mut &mut *body),
                 Up::Http2 { body: None, .. } => Poll::Ready(Err(Broken::Source)),
             };
             if passed.is_pending() && self.received.poll_gone(cx) {
@@ -349,7 +351,7 @@ impl<'w, R: Received> Bridge<'w, R> {
             })
         })
         .await?;
-        Ok(download.grpc_status)
+        Ok(self.download.grpc_status)
     }
 
     /// Gives a connection that can carry another request back.
@@ -490,8 +492,8 @@ impl<R: Received> Exchange for Bridge<'_, R> {
             return Ok(None);
         }
         let idle = decision.route.idle_timeout.unwrap_or(STREAM_IDLE);
-        let download = Pump::new(ended).beginning_with(self.first.take());
-        let passed = self.pass_on(&mut up, download, idle, pick).await;
+        self.download.begin(ended, self.first.take());
+        let passed = self.pass_on(&mut up, idle, pick).await;
         match &passed {
             Ok(_) => {
                 self.received.finish();
@@ -512,5 +514,31 @@ impl<R: Received> Exchange for Bridge<'_, R> {
 
     async fn refuse(&mut self, refusal: &Refusal) {
         self.received.refuse(refusal).await;
+    }
+
+    fn answer_header(&self, name: &str) -> Option<&[u8]> {
+        self.response.value(&self.text, name)
+    }
+
+    fn upstream_local(&self) -> Option<SocketAddr> {
+        match self.upstream.as_ref()? {
+            Up::Http1 { upstream, .. } => upstream.local(),
+            Up::Http2 { place, .. } => place.local(),
+        }
+    }
+
+    fn keep_trailers(&mut self) {
+        self.download.keep_trailers = true;
+    }
+
+    fn trailer(&self, name: &str) -> Option<&[u8]> {
+        self.download.trailers.as_ref()?.get(name).map(HeaderValue::as_bytes)
+    }
+
+    fn tell<'e>(&'e self, record: &mut Record<'e>) {
+        self.received.tell(record);
+        record.request = Some(*self.received.view());
+        record.request_id = self.id.as_ref().map(<[u8; 36]>::as_slice);
+        (record.received, record.sent) = (self.upload.moved, self.download.moved);
     }
 }

@@ -8,6 +8,7 @@ use h2::Reason;
 use super::exchange::Bridge;
 use super::pump::{FromConn, Kept, Pump, Sink, Source, ToConn};
 use super::received::Received;
+use crate::access_log::Record;
 use crate::attempt::has_left;
 use crate::body::{self, Broken};
 use crate::deadline::Deadline;
@@ -82,6 +83,12 @@ impl Received for LinesRequest<'_> {
 
     fn is_connect(&self) -> bool {
         false
+    }
+
+    fn tell<'e>(&'e self, record: &mut Record<'e>) {
+        let Downstream { conn, facts, .. } = &*self.downstream;
+        record.downstream(facts, facts.ends(&conn.stream));
+        record.protocol = Some(self.view.head.version().as_str());
     }
 
     fn has_body(&self) -> bool {

@@ -62,6 +62,11 @@ pub(super) struct Pump {
     ended: bool,
     /// `grpc-status` of the trailers.
     pub(super) grpc_status: Option<u8>,
+    /// How many bytes the sink has taken.
+    pub(super) moved: u64,
+    /// The trailers, when they are kept.
+    pub(super) trailers: Option<HeaderMap>,
+    pub(super) keep_trailers: bool,
 }
 
 impl Pump {
@@ -70,10 +75,10 @@ impl Pump {
         Self { ended, ..Self::default() }
     }
 
-    /// With a piece that was read already.
-    pub(super) fn beginning_with(mut self, piece: Option<Piece>) -> Self {
+    /// Begins what [`Self::default`] has made, with a piece that was read already.
+    pub(super) fn begin(&mut self, ended: bool, piece: Option<Piece>) {
+        self.ended = ended;
         self.at_hand = piece;
-        self
     }
 
     /// Whether the sink has all of it.
@@ -106,6 +111,7 @@ impl Pump {
             match self.at_hand.take() {
                 Some(Piece::Data(data)) => {
                     self.ended = source.at_end();
+                    self.moved += data.len() as u64;
                     if self.ended || !data.is_empty() {
                         sink.data(data, self.ended)?;
                     }
@@ -113,6 +119,7 @@ impl Pump {
                 Some(Piece::End(trailers)) => {
                     self.ended = true;
                     self.grpc_status = trailers.as_ref().and_then(super::grpc::status_of);
+                    self.trailers = trailers.as_ref().filter(|_| self.keep_trailers).cloned();
                     sink.end(trailers)?;
                 }
                 None => {}

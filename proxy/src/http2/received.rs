@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use h2::Reason;
 
 use super::pump::{Kept, Pump, Sink, Source};
+use crate::access_log::Record;
 use crate::body::Broken;
 use crate::deadline::Deadline;
 use crate::downstream::Facts;
@@ -25,6 +26,9 @@ pub(super) trait Received {
 
     /// Whether it asks for a tunnel by CONNECT, which any 2xx would grant.
     fn is_connect(&self) -> bool;
+
+    /// Tells the access log what it knows of the request.
+    fn tell<'e>(&'e self, record: &mut Record<'e>);
 
     /// Whether there may be a body that has not been read yet.
     fn has_body(&self) -> bool;

@@ -21,16 +21,17 @@ use super::{
 use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::dial::until;
-use crate::downstream::{Facts, HEAD, IDLE, LINGER, count_malformed};
-use crate::forward::{Exchange, forward};
+use crate::downstream::{Facts, HEAD, IDLE, LINGER, note_malformed};
+use crate::forward::{forward, forward_nowhere};
 use crate::http1::HeadView;
-use crate::refusal::Refusal;
 use crate::worker::Worker;
 
 /// Serves HTTP/2 on `conn`, preface included, until it ends.
 pub async fn serve(worker: Rc<Worker>, conn: Conn, facts: Facts) {
     let deadline = worker.deadline().await;
     deadline.set_at(worker.deadline_tick(HEAD));
+    // Streams know nothing of their connection but its facts.
+    facts.ends(&conn.stream);
     let handshake = builder().handshake::<_, Bytes>(Transport::new(conn));
     let connection = match until(&worker, &deadline, handshake).await {
         Some(Ok(connection)) => connection,
@@ -150,7 +151,7 @@ async fn serve_stream(
     let (head, text) = match read(&facts, &request, &mut respond) {
         Ok(read) => read,
         Err(refusal) => {
-            count_malformed(worker, facts.slot, &refusal);
+            note_malformed(worker, &facts, facts.known_ends(), &refusal);
             return false;
         }
     };
@@ -158,9 +159,10 @@ async fn serve_stream(
     let view = HeadView { head: &head, buf: &text };
     let received = StreamRequest::new(&facts, deadline, view, request.into_body(), respond);
     let mut exchange = Bridge::new(worker, received);
-    match worker.snapshot().service(facts.slot) {
+    let snapshot = worker.snapshot();
+    match snapshot.service(facts.slot) {
         Some(service) => forward(worker, service, &mut exchange).await,
-        None => exchange.refuse(&Refusal::NoRoute).await,
+        None => forward_nowhere(worker, &snapshot, &mut exchange).await,
     }
     exchange.received.reset
 }

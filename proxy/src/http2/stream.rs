@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use super::pump::{Kept, Pump, Sink, Source, StreamBody, ToStream};
 use super::received::Received;
 use super::{grpc, head};
+use crate::access_log::Record;
 use crate::body::Broken;
 use crate::deadline::Deadline;
 use crate::downstream::{Facts, UNPROCESSED, marked_unprocessed};
@@ -52,6 +53,8 @@ pub(super) struct StreamRequest<'c> {
     answer: Option<SendStream<Bytes>>,
     /// Whether the downstream reset the stream before it had the whole answer.
     pub(super) reset: bool,
+    /// `grpc-status` of an answer of our own.
+    refused_with: Option<u8>,
 }
 
 impl<'c> StreamRequest<'c> {
@@ -64,7 +67,7 @@ impl<'c> StreamRequest<'c> {
         respond: SendResponse<Bytes>,
     ) -> Self {
         let body = StreamBody::new(body);
-        Self { facts, deadline, view, body, respond, answer: None, reset: false }
+        Self { facts, deadline, view, body, respond, answer: None, reset: false, refused_with: None }
     }
 }
 
@@ -84,6 +87,12 @@ impl Received for StreamRequest<'_> {
     fn is_connect(&self) -> bool {
         // There is no other way to ask over HTTP/2.
         self.view.head.upgrade()
+    }
+
+    fn tell<'e>(&'e self, record: &mut Record<'e>) {
+        record.downstream(self.facts, self.facts.known_ends());
+        record.protocol = Some("HTTP/2");
+        record.grpc_status = self.refused_with;
     }
 
     fn has_body(&self) -> bool {
@@ -166,6 +175,7 @@ impl Received for StreamRequest<'_> {
         let HeadView { head, buf } = self.view;
         let (call, without_body) = (grpc::is_call_of(&self.view), head.is_head(buf));
         send_refusal(&mut self.respond, self.facts, refusal, call, without_body);
+        self.refused_with = call.then(|| grpc::status_for(refusal.status()));
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -60,6 +61,8 @@ pub(super) struct Connection {
     heard: Rc<Heard>,
     used: Cell<bool>,
     given_up: Cell<bool>,
+    /// Our end.
+    local: Option<SocketAddr>,
     counters: Arc<EndpointCounters>,
 }
 
@@ -93,6 +96,11 @@ impl Place {
         let heard = connection.heard.reads();
         let reused = connection.used.replace(true);
         Self { connection, heard, reused }
+    }
+
+    /// Our end of the connection.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        self.connection.local
     }
 
     /// Says that the stream got no answer in time. When nothing at all was heard meanwhile, the connection may be
@@ -269,6 +277,7 @@ async fn begin(
     conn: Conn,
     counters: Arc<EndpointCounters>,
 ) -> io::Result<Rc<Connection>> {
+    let local = conn.stream.local();
     let transport = Transport::new(conn);
     let heard = transport.heard();
     let (sender, connection) = builder().handshake::<_, Bytes>(transport).await.map_err(io::Error::other)?;
@@ -288,6 +297,7 @@ async fn begin(
         heard,
         used: Cell::default(),
         given_up: Cell::default(),
+        local,
         counters,
     }))
 }

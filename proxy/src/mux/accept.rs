@@ -14,6 +14,8 @@ use crate::worker::Worker;
 ///
 /// What is known of the other side is known of each of them: it proved who it is once.
 pub async fn serve(worker: Rc<Worker>, conn: Conn, facts: Facts) {
+    // Substreams know nothing of their connection but its facts.
+    facts.ends(&conn.stream);
     let session = Session::new(Side::Accepting, &worker.buffers);
     let serving = Rc::clone(&worker);
     let accept = move |substream| {

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -42,6 +43,8 @@ pub struct Session {
     state: RefCell<State>,
     /// Whether it has carried a substream: the other side may be closing it just now.
     used: Cell<bool>,
+    /// Our end of a dialed connection.
+    pub(super) local: Cell<Option<SocketAddr>>,
 }
 
 #[derive(Debug)]
@@ -149,7 +152,7 @@ impl Session {
             crowded: false,
             buffers: Rc::clone(buffers),
         };
-        Rc::new(Self { state: RefCell::new(state), used: Cell::default() })
+        Rc::new(Self { state: RefCell::new(state), used: Cell::default(), local: Cell::default() })
     }
 
     /// A new substream; None when the session takes none. Also whether others came before it.
@@ -305,6 +308,11 @@ fn reset() -> io::Error {
 }
 
 impl Substream {
+    /// Our end of the connection that it is one of.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.session.local.get()
+    }
+
     /// Whether it can carry another request: nobody has said a word about ending it, or the session.
     pub fn is_usable(&self) -> bool {
         let mut state = self.session.state.borrow_mut();

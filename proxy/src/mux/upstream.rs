@@ -74,6 +74,7 @@ impl Sessions {
             return Err(stream);
         }
         let session = Session::new(Side::Dialing, &worker.buffers);
+        session.local.set(stream.local());
         let counted = OpenUpstream::begin(Arc::clone(counters));
         let conn = Conn::new(stream, &worker.buffers);
         let driven = drive(Rc::clone(worker), Rc::clone(&session), Side::Dialing, conn, drop);

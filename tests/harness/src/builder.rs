@@ -59,6 +59,8 @@ pub struct ClusterBuilder {
     pub(crate) entries: Vec<Entry>,
     /// Service and peer.
     pub(crate) exports: Vec<(String, String)>,
+    /// What `AccessLogs` says besides where they go; None for no logs.
+    pub(crate) access_logs: Option<String>,
 }
 
 impl ClusterBuilder {
@@ -69,6 +71,7 @@ impl ClusterBuilder {
             instances: Vec::new(),
             entries: vec![protocol.into()],
             exports: Vec::new(),
+            access_logs: None,
         }
     }
 
@@ -106,6 +109,13 @@ impl ClusterBuilder {
         self.instances.extend((0..count).map(|index| InstanceBuilder::new(name, index, Speaks::Tcp)));
         let protocol = format!("Kind = \"service-defaults\"\nName = \"{name}\"\nProtocol = \"tcp\"\n");
         self.entries.push(protocol.as_str().into());
+        self
+    }
+
+    /// With an access log, with this in `AccessLogs` besides its file: see [`Mesh::access_log`].
+    #[must_use]
+    pub fn access_logs(mut self, hcl: &str) -> Self {
+        self.access_logs = Some(hcl.to_owned());
         self
     }
 

@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod entry;
 mod host;
+mod log;
 mod mesh;
 mod pki;
 mod proxy;
@@ -25,6 +26,7 @@ pub use client::{Answer, Call, Client, Connection, Http2, RequestBuilder, Tunnel
 pub use entry::{
     Entry, FailoverTarget, datacenter, exported_services, peer, resolver, router, service, splitter,
 };
+pub use log::AccessLog;
 pub use mesh::Mesh;
 pub use pki::{Authority, Identity, Impostor, Mute};
 pub use proxy::Proxy;

@@ -14,6 +14,7 @@ use crate::client::{Client, Connection};
 use crate::config::{ConfigDir, Registration, gateway_text};
 use crate::entry::Entry;
 use crate::host;
+use crate::log::AccessLog;
 use crate::pki::{Authority, Identity, Impostor, Mute};
 use crate::proxy::{Kind, Observed, Proxy, Sockets};
 use crate::service::{Instance, Service};
@@ -51,6 +52,9 @@ impl Mesh {
         for cluster in builder.clusters {
             let dir = ConfigDir::new(mesh.root.path(), &cluster.name);
             cluster.entries.iter().for_each(|entry| dir.write_entry(entry));
+            if let Some(hcl) = &cluster.access_logs {
+                dir.write_entry(&mesh.access_log(&cluster.name).entry(hcl));
+            }
             if exports.iter().any(|(from, _, to)| *from == cluster.name || *to == cluster.name) {
                 gateways.insert(cluster.name.clone(), mesh.lay_out_gateway(&cluster.name, &dir));
             }
@@ -184,6 +188,11 @@ impl Mesh {
     /// When there is no such instance.
     pub fn client(&self, path: &str) -> Client {
         self.instance(path).client()
+    }
+
+    /// The access log of `cluster`, which was built with one.
+    pub fn access_log(&self, cluster: &str) -> AccessLog {
+        AccessLog { path: self.root.path().join(format!("{cluster}.log")) }
     }
 
     fn dir(&self, cluster: &str) -> &ConfigDir {

@@ -102,7 +102,7 @@ impl<R: Received> Bridge<'_, R> {
             *left = None;
         }
         let mut tunnel = Tunnel::default();
-        std::future::poll_fn(|cx| {
+        let ended = std::future::poll_fn(|cx| {
             if self.late() {
                 return Poll::Ready(Err(Failure::Abandoned));
             }
@@ -114,7 +114,9 @@ impl<R: Received> Bridge<'_, R> {
             // Whichever side failed, both end; there is no answer left to give.
             passed.map_err(|_| Failure::Abandoned)
         })
-        .await
+        .await;
+        self.download = tunnel.download;
+        ended
     }
 
     fn poll_tunnel(

@@ -4,6 +4,7 @@ mod applications;
 mod failures;
 mod floods;
 mod hops;
+mod logs;
 mod rules;
 mod traffic;
 
@@ -29,6 +30,7 @@ use spillway_core::pick::{Balance, Target, TargetTls, Via, Weights};
 use spillway_core::table::ServiceTable;
 use tokio::net::TcpStream;
 
+use crate::access_log::AccessLog;
 use crate::conn::Conn;
 use crate::downstream::Facts;
 use crate::generation::{Generation, Published, Role, Service, ServiceSlot};
@@ -68,8 +70,12 @@ impl Serve for Front {
             let stream = Stream::plain(socket).expect("a worker's runtime watches sockets");
             let conn = Conn::new(stream, &worker.buffers);
             let vouched = self.xfcc.map(|element| Vouched::of(element, false));
-            let facts =
-                Facts { slot: ServiceSlot(0), role: self.role, vouched, address: None, identity: None };
+            let facts = Facts {
+                slot: ServiceSlot(0),
+                role: self.role,
+                vouched,
+                ..Facts::of(ServiceSlot(0), self.role)
+            };
             serve_http(worker, conn, facts, self.protocol).await;
         })
     }
@@ -88,6 +94,18 @@ impl Proxy {
         applications: &[SocketAddr],
         contexts: Option<TlsContexts>,
         tls: Option<TargetTls>,
+    ) -> Self {
+        Self::serve_logged(serve, front, applications, contexts, tls, None)
+    }
+
+    /// The same with an access log.
+    fn serve_logged(
+        serve: Arc<dyn Serve>,
+        front: Front,
+        applications: &[SocketAddr],
+        contexts: Option<TlsContexts>,
+        tls: Option<TargetTls>,
+        log: Option<Arc<AccessLog>>,
     ) -> Self {
         let endpoint = |(slot, at): (u32, &SocketAddr)| {
             Arc::new(Endpoint::new(Address::Ip(*at), slot, u64::from(slot) + 1))
@@ -113,9 +131,10 @@ impl Proxy {
         };
         let table = ServiceTable::single(target.id.service.clone(), front.protocol, target);
         let stats = Arc::new(ServiceStats::new("web", 1));
-        let service = Service { table, role: front.role, stats: Arc::clone(&stats), peers: Box::default() };
+        let service =
+            Service { table, role: front.role, stats: Arc::clone(&stats), peers: Box::default(), log };
         let published = Published::default();
-        published.publish(Generation { services: vec![Some(Arc::new(service))] });
+        published.publish(Generation { services: vec![Some(Arc::new(service))], log: None });
         if let Some(contexts) = contexts {
             published.publish_tls(Arc::new(contexts));
         }
