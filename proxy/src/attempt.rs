@@ -19,7 +19,7 @@ use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, dial, multiplexes};
 use crate::downstream::{self, Downstream, End, STREAM_IDLE, UNPROCESSED};
-use crate::forward::{Answer, Exchange, Failure};
+use crate::forward::{Answer, Exchange, Failure, overdue};
 use crate::generation::Role;
 use crate::http1::{
     BodyReader, Framing, HeadView, Parse, PathOut, RequestFacts, RequestHead, RequestOut, ResponseFraming,
@@ -275,8 +275,8 @@ impl<'c> Http1Exchange<'c> {
             body.take_short(&mut upstream.conn, &mut self.downstream.conn).map_err(broken)?;
         }
         std::future::poll_fn(|cx| {
-            if self.downstream.deadline.expired(self.worker.now()) {
-                return Poll::Ready(Err(Failure::TimedOut { target: target.to_string() }));
+            if let Some(failure) = overdue(self.worker, &self.downstream.deadline, target) {
+                return Poll::Ready(Err(failure));
             }
             self.wind_clock(None, idle);
             if !self.body_done() {
@@ -343,8 +343,8 @@ impl Exchange for Http1Exchange<'_> {
             upstream.count_request();
             self.write(&mut upstream, pick, decision);
             let answered = std::future::poll_fn(|cx| {
-                if self.downstream.deadline.expired(self.worker.now()) {
-                    return Poll::Ready(Err(Failure::TimedOut { target: target.to_string() }));
+                if let Some(failure) = overdue(self.worker, &self.downstream.deadline, target) {
+                    return Poll::Ready(Err(failure));
                 }
                 let answered = self.poll_answer(cx, &mut upstream.conn, target);
                 // Behind it, as the last of the request may just have left.

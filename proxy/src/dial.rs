@@ -133,12 +133,12 @@ async fn within(
     })
 }
 
-/// The future's output, or None when the deadline comes first.
+/// The future's output, or None when the deadline, or the end of a drain, comes first.
 pub async fn until<F: Future>(worker: &Worker, deadline: &Deadline, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if deadline.expired(worker.now()) => Poll::Ready(None),
+        Poll::Pending if deadline.expired(worker.now()) || worker.drain_is_over() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
     .await

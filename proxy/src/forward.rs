@@ -16,6 +16,7 @@ use spillway_core::pick::{Pick, Resolver, Target, Tried};
 use spillway_core::table::{Caller, Decision, Request, RequestHead, RetryPolicy};
 
 use crate::access_log::{Ended, Record, Story};
+use crate::deadline::Deadline;
 use crate::dial::DialError;
 use crate::generation::{Service, Snapshot};
 use crate::refusal::Refusal;
@@ -132,6 +133,12 @@ pub enum Failure {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The process drains, and the time for that is over.
+    #[error("this process is about to stop, without an answer from {target}")]
+    Draining {
+        /// Whose.
+        target: String,
+    },
     /// The downstream left.
     #[error("the downstream left")]
     Abandoned,
@@ -151,7 +158,9 @@ impl Failure {
             Self::Answer { .. } => Outcome::ServerError,
             Self::TimedOut { .. } => Outcome::TimedOut,
             // Who refuses a stream is there, and says nothing of how it would have served it.
-            Self::RefusedStream { .. } | Self::Request { .. } | Self::Abandoned => Outcome::Abandoned,
+            Self::RefusedStream { .. } | Self::Request { .. } | Self::Draining { .. } | Self::Abandoned => {
+                Outcome::Abandoned
+            }
         }
     }
 
@@ -165,9 +174,22 @@ impl Failure {
             Self::Answer { target, reason } => Refusal::UpstreamMalformed { target: target.clone(), reason },
             Self::TimedOut { target } => Refusal::Timeout { target: target.clone() },
             Self::Request { status, reason } => Refusal::Malformed { status: *status, reason },
+            Self::Draining { target } => Refusal::Draining { target: Some(target.clone()) },
             Self::Abandoned => return None,
         })
     }
+}
+
+/// Why an upstream that has the request may not be waited for any longer, if so.
+pub(crate) fn overdue(
+    worker: &Worker,
+    deadline: &Deadline,
+    target: &dyn std::fmt::Display,
+) -> Option<Failure> {
+    if worker.drain_is_over() {
+        return Some(Failure::Draining { target: target.to_string() });
+    }
+    deadline.expired(worker.now()).then(|| Failure::TimedOut { target: target.to_string() })
 }
 
 /// Envoy's backoff: a random wait below 25 ms times 2^n - 1, at most 250 ms.
@@ -191,6 +213,9 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
     let mut story = Story::begin(service.log.as_ref(), request.begun);
 
     let refusal = loop {
+        if worker.drain_is_over() {
+            break Refusal::Draining { target: None };
+        }
         let hash = decision.endpoint_hash;
         let Some(pick) = decision.resolver.pick_for(hash, &tried, worker.draw(), worker.now()) else {
             detours += 1;

@@ -214,6 +214,9 @@ pub trait Plane: Send + 'static {
     }
 }
 
+/// How long connections may take to say that they end when the drain time is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A process that has started: it serves until it is told to stop.
 pub struct Process {
     options: ProcessOptions,
@@ -466,17 +469,22 @@ impl Process {
         tracing::info!(connections = self.workers.connections(), "draining");
         self.listeners.clear();
         self.workers.drain();
+        if !self.drained_within(self.options.drain_time).await {
+            let connections = self.workers.connections();
+            tracing::warn!(connections, "the drain time is over; closing the rest");
+            self.workers.end_drain();
+            self.drained_within(LAST_WORDS).await;
+        }
+    }
+
+    /// Whether all connections have ended within this time.
+    async fn drained_within(&self, time: Duration) -> bool {
         let drained = async {
             while self.workers.connections() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        if tokio::time::timeout(self.options.drain_time, drained).await.is_err() {
-            tracing::warn!(
-                connections = self.workers.connections(),
-                "the drain time is over; closing the rest"
-            );
-        }
+        tokio::time::timeout(time, drained).await.is_ok()
     }
 }
 

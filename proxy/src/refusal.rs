@@ -46,8 +46,11 @@ pub enum Refusal {
         /// Which.
         target: String,
     },
-    /// The process is draining.
-    Draining,
+    /// The process is draining, and its time is over.
+    Draining {
+        /// Who had the request and has not answered; None when nobody had it.
+        target: Option<String>,
+    },
 }
 
 /// How many flags there are: the size of a table of counters.
@@ -67,7 +70,7 @@ impl Refusal {
             | Self::ConnectFailed { .. }
             | Self::UpstreamClosed { .. }
             | Self::Overflow { .. }
-            | Self::Draining => 503,
+            | Self::Draining { .. } => 503,
             Self::Timeout { .. } => 504,
         }
     }
@@ -83,7 +86,7 @@ impl Refusal {
             Self::UpstreamMalformed { .. } => 5,
             Self::Timeout { .. } => 6,
             Self::Overflow { .. } => 7,
-            Self::Draining => 8,
+            Self::Draining { .. } => 8,
         }
     }
 
@@ -99,11 +102,12 @@ impl Refusal {
             | Self::NoEndpoint { .. }
             | Self::ConnectFailed { .. }
             | Self::Overflow { .. }
-            | Self::Draining => true,
+            | Self::Draining { target: None } => true,
             Self::Malformed { .. }
             | Self::UpstreamClosed { .. }
             | Self::UpstreamMalformed { .. }
-            | Self::Timeout { .. } => false,
+            | Self::Timeout { .. }
+            | Self::Draining { target: Some(_) } => false,
         }
     }
 }
@@ -123,7 +127,10 @@ impl fmt::Display for Refusal {
             }
             Self::Timeout { target } => write!(f, "request timeout: {target}"),
             Self::Overflow { target } => write!(f, "limit reached: {target}"),
-            Self::Draining => f.write_str("draining: this process is about to stop"),
+            Self::Draining { target: None } => f.write_str("draining: this process is about to stop"),
+            Self::Draining { target: Some(target) } => {
+                write!(f, "draining: this process is about to stop, without an answer from {target}")
+            }
         }
     }
 }

@@ -46,6 +46,9 @@ pub async fn copy_both(
         } else if deadline.expired(worker.now()) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        if worker.drain_is_over() {
+            return Poll::Ready(Err(io::Error::other("this process is about to stop")));
+        }
         Poll::Pending
     })
     .await;

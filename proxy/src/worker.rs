@@ -39,6 +39,8 @@ pub struct Shared {
     pub inputs: ArcSwapOption<Inputs>,
     /// Set once, when the process begins to drain.
     pub draining: AtomicBool,
+    /// Set once, when the time for that is over: what is still in flight is told so.
+    drain_is_over: AtomicBool,
     /// Requests get `connection: close`, and readiness is gone, although listeners stay (`/healthcheck/fail`).
     pub failing_health_checks: AtomicBool,
     now: AtomicU32,
@@ -53,6 +55,7 @@ impl Shared {
             stats,
             inputs: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
+            drain_is_over: AtomicBool::new(false),
             failing_health_checks: AtomicBool::new(false),
             now: AtomicU32::new(0),
             started: Instant::now(),
@@ -132,6 +135,12 @@ impl Worker {
         // Relaxed: whoever waits is woken after it was set.
         self.shared.draining.load(Ordering::Relaxed)
             || self.shared.failing_health_checks.load(Ordering::Relaxed)
+    }
+
+    /// Whether what is in flight has to end now.
+    pub fn drain_is_over(&self) -> bool {
+        // Relaxed: whoever waits is woken after it was set.
+        self.shared.drain_is_over.load(Ordering::Relaxed)
     }
 
     /// Counts one more connection that this worker serves, until the answer is dropped.
@@ -287,6 +296,12 @@ impl Workers {
     /// Begins to drain: idle connections close now, busy ones after what is in flight.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
+        self.wake_all();
+    }
+
+    /// Ends the drain: requests in flight get an answer of our own, connections end.
+    pub fn end_drain(&self) {
+        self.shared.drain_is_over.store(true, Ordering::Relaxed);
         self.wake_all();
     }
 

@@ -45,7 +45,7 @@ async fn an_instance_that_drains_fails_nobody() {
 }
 
 #[tokio::test]
-async fn what_is_not_done_in_time_is_cut_off() {
+async fn what_is_not_done_in_time_is_told_so() {
     let mesh = Mesh::builder()
         .cluster("dc1", |c| c.service("api", 1).service_with("web", 1, |_, web| web.drain_ms(200)))
         .start()
@@ -56,7 +56,9 @@ async fn what_is_not_done_in_time_is_cut_off() {
     mesh.app("dc1/api").has_received(1).await;
     let begun = Instant::now();
     mesh.sidecar("dc1/web").stop();
-    assert_eq!(api.rest().await, "");
+    let last = api.answer().await;
+    assert_eq!((last.status, last.keeps_alive()), (503, false));
+    assert!(last.text().starts_with("draining: "), "{}", last.text());
     assert!(begun.elapsed() >= Duration::from_millis(200));
     mesh.sidecar("dc1/web").ended().await;
 }

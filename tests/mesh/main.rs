@@ -3,6 +3,7 @@
 //! Rows are those of the feature table. Nothing here sleeps or depends on a port, so any of it runs beside any
 //! other; what a scenario looks at is what users see (bytes, counters, health) and never a proxy's inside.
 
+mod answers;
 mod balance;
 mod calls;
 mod chaos;

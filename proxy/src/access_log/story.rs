@@ -184,7 +184,7 @@ fn details(refusal: &Refusal) -> &'static str {
         Refusal::UpstreamMalformed { .. } => "upstream_reset_before_response_started{protocol_error}",
         Refusal::Timeout { .. } => "response_timeout",
         Refusal::Overflow { .. } => "upstream_reset_before_response_started{overflow}",
-        Refusal::Draining => "draining",
+        Refusal::Draining { .. } => "draining",
     }
 }
 
@@ -192,6 +192,7 @@ fn details(refusal: &Refusal) -> &'static str {
 fn cut_short(failure: &Failure) -> (&'static str, &'static str) {
     match failure {
         Failure::Abandoned => ("DC", "downstream_remote_disconnect"),
+        Failure::Draining { .. } => ("DC", "draining"),
         Failure::TimedOut { .. } => ("SI", "stream_idle_timeout"),
         Failure::Answer { .. } => ("UPE", "upstream_reset_after_response_started{protocol_error}"),
         Failure::Request { .. } => ("DPE", "malformed_request"),

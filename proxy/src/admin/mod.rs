@@ -228,6 +228,11 @@ impl State {
     }
 }
 
+/// What `/stats` answers of a process whose connections nobody counts.
+pub fn stats_text(shared: &Shared, reloads: &Reloads) -> String {
+    stats::text(&stats::collect(shared, reloads, 0))
+}
+
 /// Whether a request comes from a tool on this host, and not from a page in somebody's browser: the Host is an IP
 /// address or localhost (no name that an attacker's DNS can point here), and an Origin, if any, is the same.
 fn is_local(request: &Request<Incoming>) -> bool {

@@ -30,7 +30,7 @@ use crate::attempt::{answer, as_decided, connect, cookie_lines, new_request_id};
 use crate::body::{self, Broken};
 use crate::conn::Conn;
 use crate::downstream::STREAM_IDLE;
-use crate::forward::{Answer, Exchange, Failure};
+use crate::forward::{Answer, Exchange, Failure, overdue};
 use crate::http1::{
     BodyReader, Framing, HeadView, Parse, RequestFacts, RequestOut, ResponseFraming, ResponseHead,
     ResponseOut, parse_response, write_request,
@@ -324,8 +324,8 @@ impl<'w, R: Received> Bridge<'w, R> {
     async fn pass_on(&mut self, up: &mut Up, idle: Duration, pick: &Pick<'_>) -> Result<Option<u8>, Failure> {
         let target = || pick.target.id.to_string();
         std::future::poll_fn(|cx| {
-            if self.late() {
-                return Poll::Ready(Err(Failure::TimedOut { target: target() }));
+            if let Some(failure) = overdue(self.worker, self.received.deadline(), &pick.target.id) {
+                return Poll::Ready(Err(failure));
             }
             self.wind_clock(None, idle);
             if !self.upload.done() {
@@ -413,8 +413,8 @@ impl<R: Received> Exchange for Bridge<'_, R> {
             self.upload = Pump::new(self.bodyless || self.upgrade);
             self.first = None;
             let answered = std::future::poll_fn(|cx| {
-                if self.late() {
-                    return Poll::Ready(Err(Failure::TimedOut { target: pick.target.id.to_string() }));
+                if let Some(failure) = overdue(self.worker, self.received.deadline(), &pick.target.id) {
+                    return Poll::Ready(Err(failure));
                 }
                 let answered = self.poll_answer(cx, &mut up, pick);
                 // Behind it, as the last of the request may just have left.

@@ -11,6 +11,7 @@ use spillway_core::endpoint::{Address, Endpoint};
 use spillway_core::entry::CaConfig;
 use spillway_core::name::Locus;
 use spillway_gateway::Gateway;
+use spillway_proxy::admin;
 use spillway_proxy::listener::Bound;
 use spillway_proxy::process::{Plane, Process, ProcessOptions};
 use spillway_proxy::refusal::Refusal;
@@ -122,6 +123,15 @@ impl Proxy {
         let index = Refusal::FLAG_NAMES.iter().position(|name| *name == flag);
         let index = index.unwrap_or_else(|| panic!("no flag {flag}"));
         self.sum(move |counters| &counters.refusals[index])
+    }
+
+    /// Reads what its `/stats` answers, also while it ends.
+    ///
+    /// # Panics
+    /// When it is dead.
+    pub fn stats(&self) -> impl Fn() -> String + use<> {
+        let Observed { shared, reloads, .. } = self.observed();
+        move || admin::stats_text(&shared, &reloads)
     }
 
     /// The sum of a counter over all its services, upstreams and public listener alike.

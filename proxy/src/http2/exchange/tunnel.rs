@@ -103,7 +103,7 @@ impl<R: Received> Bridge<'_, R> {
         }
         let mut tunnel = Tunnel::default();
         let ended = std::future::poll_fn(|cx| {
-            if self.late() {
+            if self.late() || self.worker.drain_is_over() {
                 return Poll::Ready(Err(Failure::Abandoned));
             }
             self.received.deadline().set_at(self.worker.deadline_tick(relay::IDLE));
