@@ -1,11 +1,9 @@
-//! Rounds: what a request costs each pair while the load is steady.
+//! Rounds: what a unit of work costs each proxy while the load is steady.
 //!
-//! Pairs take turns, so that what the machine does to one it does to all. In a round the load begins first; once it has
-//! settled (connections and handshakes are behind it), CPU clocks and the backend's count are read, and read again a
-//! little before it ends. System calls are counted in a pass of their own, since tracing slows what it counts.
+//! Proxies take turns, so that what the machine does to one it does to all. In a round the load begins first; once it
+//! has settled (connections and handshakes are behind it), CPU clocks and the backend's count are read, and read again
+//! a little before it ends. System calls are counted in a pass of their own, since tracing slows what it counts.
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -14,12 +12,11 @@ use crate::backend;
 use crate::calls::Trace;
 use crate::error::BenchError;
 use crate::group::Group;
-use crate::load::{Load, Target, Tool, builtin};
-use crate::peers::{PREFIXES, Pair};
+use crate::load::{How, Load, Target, Tool, builtin};
+use crate::peers::Setup;
+use crate::shape::Case;
+use crate::stage::Stage;
 use crate::table::{Row, Sample};
-
-/// What is asked for below one of the prefixes.
-const ASKED: &str = "items/42";
 
 /// Unmeasured load for each connection before the first round: a pair needs a handshake for each, of a few
 /// milliseconds a side.
@@ -34,153 +31,152 @@ const MARGIN: Duration = Duration::from_millis(200);
 /// How long one side's system calls are counted.
 const TRACED: Duration = Duration::from_millis(700);
 
-/// Load for that: both sides, attaching and settling.
-const TRACED_LOAD: Duration = Duration::from_secs(4);
-
-/// How long a pair may take until it answers.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often it is asked meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
+/// Load for that on each side: attaching and settling.
+const TRACED_LOAD: Duration = Duration::from_secs(2);
 
 /// More failures than one in so many requests end the run.
 const TOLERABLE: u64 = 1_000;
 
-/// A run with everything started.
-#[derive(Debug)]
-pub(crate) struct Run<'a> {
-    /// How often each pair is measured.
+/// How often and how long it is measured, and who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    /// How often each proxy is measured.
     pub(crate) rounds: usize,
     /// For how long each time.
     pub(crate) time: Duration,
-    /// Who asks.
+    /// Who asks, if it can.
     pub(crate) tool: Tool,
-    /// Who is measured.
-    pub(crate) pairs: &'a [Pair],
-    /// Who answers.
-    pub(crate) backend: &'a Group,
-    /// Where.
-    pub(crate) address: SocketAddr,
-    /// For what tracing leaves behind.
-    pub(crate) dir: &'a Path,
 }
 
-/// Clocks and count at one moment.
+/// Clocks and counts at one moment.
 struct Reading {
+    at: Instant,
     requests: u64,
-    /// Client side, server side, backend.
-    cpu: [Duration; 3],
+    bytes: u64,
+    /// CPU time of the sides, in order.
+    sides: Vec<Duration>,
+    backend: Duration,
 }
 
-/// Waits until a pair answers to each of the rules as the backend does.
-pub(crate) async fn ready(pair: &Pair) -> Result<(), BenchError> {
-    let begin = Instant::now();
-    for prefix in PREFIXES {
-        let target = Target::new(pair.entry, &format!("{prefix}{ASKED}"));
-        loop {
-            let found = match builtin::ask(&target).await {
-                Ok((200, body)) if body.len() == backend::BODY => break,
-                Ok((status, body)) => format!("status {status} with {} bytes to {target}", body.len()),
-                Err(error) => format!("{error} at {target}"),
-            };
-            pair.client.check_runs()?;
-            pair.server.check_runs()?;
-            if begin.elapsed() > PATIENCE {
-                let found = format!("{found}\n{}{}", pair.client.said(), pair.server.said());
-                return Err(BenchError::NotReady { name: format!("the pair of {}", pair.peer), found });
-            }
-            sleep(LOOK).await;
-        }
+/// One case on a stage.
+pub(crate) struct Run<'a> {
+    stage: &'a Stage,
+    case: &'a Case,
+    how: How,
+    rounds: Rounds,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(stage: &'a Stage, case: &'a Case, rounds: Rounds) -> Result<Self, BenchError> {
+        Ok(Self { stage, case, how: case.how(&stage.site)?, rounds })
     }
-    Ok(())
-}
 
-impl Run<'_> {
-    /// Every pair at one number of connections.
-    pub(crate) async fn rows(&self, connections: usize) -> Result<Vec<Row>, BenchError> {
+    /// What every proxy costs, when each of them answers as the backend does.
+    pub(crate) async fn rows(&self) -> Result<Vec<Row>, BenchError> {
+        let Self { stage, case, .. } = self;
         let mut rows = Vec::new();
-        for pair in self.pairs {
-            let handshakes = HANDSHAKE * u32::try_from(connections).unwrap_or(u32::MAX);
-            Tool::Builtin.run(&load(pair, connections, handshakes)).await?;
-            let (peer, rounds) = (pair.peer, Vec::new());
-            rows.push(Row { connections, peer, rounds, calls: None, resident: [0; 2] });
+        for setup in &stage.setups {
+            self.ready(setup).await?;
+            let handshakes = HANDSHAKE * u32::try_from(case.connections).unwrap_or(u32::MAX);
+            Tool::Builtin.run(&self.load(setup, handshakes)).await?;
+            rows.push(Row::new(&case.label, setup.peer));
         }
-        for round in 0..self.rounds {
-            eprintln!("{connections} connections, round {} of {}", round + 1, self.rounds);
+        for round in 0..self.rounds.rounds {
+            eprintln!("{}, round {} of {}", case.label, round + 1, self.rounds.rounds);
             for at in 0..rows.len() {
                 // Each goes first in turn.
                 let index = (at + round) % rows.len();
-                let sample = self.measure(&self.pairs[index], connections).await?;
+                let sample = self.measure(&stage.setups[index]).await?;
                 rows[index].rounds.push(sample);
             }
         }
-        for (pair, row) in self.pairs.iter().zip(&mut rows) {
-            row.resident = [pair.client.usage()?.resident, pair.server.usage()?.resident];
-            row.calls = self.count_calls(pair, connections).await?;
+        for (setup, row) in stage.setups.iter().zip(&mut rows) {
+            for side in &setup.sides {
+                row.resident.push(side.usage()?.resident);
+                row.calls.push(self.count_calls(setup, side).await?);
+            }
         }
         Ok(rows)
     }
 
-    async fn measure(&self, pair: &Pair, connections: usize) -> Result<Sample, BenchError> {
-        let load = load(pair, connections, SETTLE + self.time);
+    /// Waits until a proxy answers to the first and the last of its rules as the backend does.
+    async fn ready(&self, setup: &Setup) -> Result<(), BenchError> {
+        let first = self.case.job.prefixes().swap_remove(0);
+        for path in [first, self.case.path()] {
+            let target = Target::new(self.case.address(setup), &path);
+            self.stage.ready(setup, &target, &self.how, self.case.body).await?;
+        }
+        Ok(())
+    }
+
+    async fn measure(&self, setup: &Setup) -> Result<Sample, BenchError> {
+        let load = self.load(setup, SETTLE + self.rounds.time);
         let steady = async {
             sleep(SETTLE).await;
-            let before = self.reading(pair).await?;
-            sleep(self.time.saturating_sub(MARGIN)).await;
-            Ok((before, self.reading(pair).await?))
+            let before = self.reading(setup).await?;
+            sleep(self.rounds.time.saturating_sub(MARGIN)).await;
+            Ok((before, self.reading(setup).await?))
         };
-        let (answered, (before, after)) = tokio::try_join!(self.tool.run(&load), steady)?;
-        let requests = after.requests.saturating_sub(before.requests);
-        if requests == 0 || answered.failed > answered.requests / TOLERABLE {
-            return Err(BenchError::Failures { peer: pair.peer.to_string(), failed: answered.failed });
+        let (answered, (before, after)) = tokio::try_join!(self.rounds.tool.run(&load), steady)?;
+        let amount = self.case.unit.of(after.requests - before.requests, after.bytes - before.bytes);
+        if amount == 0.0 || answered.failed > answered.requests / TOLERABLE {
+            return Err(BenchError::Failures { peer: setup.peer.to_string(), failed: answered.failed });
         }
-        let cpu = std::array::from_fn(|at| after.cpu[at].saturating_sub(before.cpu[at]));
-        Ok(Sample { cpu, requests, answered })
+        let sides =
+            after.sides.iter().zip(&before.sides).map(|(after, before)| after.saturating_sub(*before));
+        Ok(Sample {
+            sides: sides.collect(),
+            backend: after.backend.saturating_sub(before.backend),
+            amount,
+            elapsed: after.at - before.at,
+            answered,
+        })
     }
 
-    async fn reading(&self, pair: &Pair) -> Result<Reading, BenchError> {
-        let requests = self.count().await?;
-        let cpu = [pair.client.usage()?.cpu, pair.server.usage()?.cpu, self.backend.usage()?.cpu];
-        Ok(Reading { requests, cpu })
+    async fn reading(&self, setup: &Setup) -> Result<Reading, BenchError> {
+        let (requests, bytes) = self.count().await?;
+        let sides = setup.sides.iter().map(|side| Ok(side.usage()?.cpu));
+        let sides = sides.collect::<Result<_, BenchError>>()?;
+        let backend = self.stage.backend.usage()?.cpu;
+        Ok(Reading { at: Instant::now(), requests, bytes, sides, backend })
     }
 
-    /// How many requests have come through to the backend.
-    async fn count(&self) -> Result<u64, BenchError> {
-        let target = Target::new(self.address, backend::COUNT);
-        let asked = builtin::ask(&target).await;
+    /// How many requests have come through to the backend, and how many bytes it has answered.
+    async fn count(&self) -> Result<(u64, u64), BenchError> {
+        let target = Target::new(self.stage.site.backend[0], backend::COUNT);
+        let asked = builtin::ask(&target, &How::Plain).await;
         let (_, body) = asked.map_err(|source| BenchError::io("ask the backend for its count", source))?;
         let said = String::from_utf8_lossy(&body);
-        said.parse()
-            .map_err(|_| BenchError::NotReady { name: "the backend".to_owned(), found: said.into_owned() })
+        let counts = said
+            .split_once(' ')
+            .and_then(|(requests, bytes)| Some((requests.parse().ok()?, bytes.parse().ok()?)));
+        counts.ok_or_else(|| BenchError::NotReady {
+            name: "the backend".to_owned(),
+            found: said.clone().into_owned(),
+        })
     }
 
-    /// System calls a request of client and server side; None where they cannot be traced.
-    async fn count_calls(&self, pair: &Pair, connections: usize) -> Result<Option<[f64; 2]>, BenchError> {
+    /// System calls a unit of one side; None where they cannot be traced.
+    async fn count_calls(&self, setup: &Setup, side: &Group) -> Result<Option<f64>, BenchError> {
         if !Trace::is_possible() {
             return Ok(None);
         }
-        let load = load(pair, connections, TRACED_LOAD);
+        let load = self.load(setup, TRACED_LOAD);
         let traced = async {
             sleep(SETTLE).await;
-            let client = self.calls_of(&pair.client).await?;
-            Ok(client.zip(self.calls_of(&pair.server).await?))
+            let Some(trace) = Trace::attach(side, &self.stage.site.dir).await else { return Ok(None) };
+            let before = self.count().await?;
+            sleep(TRACED).await;
+            let after = self.count().await?;
+            let amount = self.case.unit.of(after.0 - before.0, after.1 - before.1);
+            let calls = trace.finish().await;
+            Ok(calls.filter(|_| amount > 0.0).map(|calls| calls as f64 / amount))
         };
-        let (_, calls) = tokio::try_join!(self.tool.run(&load), traced)?;
-        Ok(calls.map(|(client, server)| [client, server]))
+        Ok(tokio::try_join!(self.rounds.tool.run(&load), traced)?.1)
     }
 
-    /// System calls a request of one side, under the load that is on.
-    async fn calls_of(&self, side: &Group) -> Result<Option<f64>, BenchError> {
-        let Some(trace) = Trace::attach(side, self.dir).await else { return Ok(None) };
-        let before = self.count().await?;
-        sleep(TRACED).await;
-        let requests = self.count().await?.saturating_sub(before);
-        let calls = trace.finish().await;
-        Ok(calls.filter(|_| requests > 0).map(|calls| calls as f64 / requests as f64))
+    fn load(&self, setup: &Setup, duration: Duration) -> Load {
+        let target = Target::new(self.case.address(setup), &self.case.path());
+        Load { target, how: self.how.clone(), connections: self.case.connections, duration }
     }
-}
-
-fn load(pair: &Pair, connections: usize, duration: Duration) -> Load {
-    let target = Target::new(pair.entry, &format!("{}{ASKED}", PREFIXES[PREFIXES.len() - 1]));
-    Load { target, connections, duration }
 }

@@ -9,110 +9,140 @@ use crate::load::Answered;
 use crate::peers::Peer;
 
 /// One round of one proxy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    /// CPU time that client side, server side and backend used while `requests` were answered.
-    pub(crate) cpu: [Duration; 3],
-    /// How many those were.
-    pub(crate) requests: u64,
+    /// CPU time that its sides used, in order, while `amount` was done.
+    pub(crate) sides: Vec<Duration>,
+    /// And the backend.
+    pub(crate) backend: Duration,
+    /// How much that was, in the case's unit.
+    pub(crate) amount: f64,
+    /// And how long it took.
+    pub(crate) elapsed: Duration,
     /// What the load generator saw, which began before that and ended after it.
     pub(crate) answered: Answered,
 }
 
 impl Sample {
-    /// CPU microseconds a request: client side, server side, backend.
-    fn cost(&self) -> [f64; 3] {
-        self.cpu.map(|cpu| micros(cpu) / self.requests.max(1) as f64)
+    /// CPU microseconds a unit of one side.
+    fn of_side(&self, side: usize) -> f64 {
+        self.sides.get(side).map_or(f64::NAN, |cpu| micros(*cpu) / self.amount)
     }
 
-    fn pair_cost(&self) -> f64 {
-        let [client, server, _] = self.cost();
-        client + server
+    /// CPU microseconds a unit of all sides.
+    pub(crate) fn cost(&self) -> f64 {
+        micros(self.sides.iter().sum()) / self.amount
+    }
+
+    /// What half of the requests took, in milliseconds; not a number when none was done in time.
+    pub(crate) fn p50(&self) -> f64 {
+        self.millis(self.answered.p50)
+    }
+
+    /// What 99 of 100 requests took.
+    fn p99(&self) -> f64 {
+        self.millis(self.answered.p99)
+    }
+
+    fn millis(&self, latency: Duration) -> f64 {
+        if self.answered.requests == 0 { f64::NAN } else { micros(latency) / 1e3 }
     }
 }
 
-/// One proxy at one number of connections.
+/// One proxy at one case.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// How many asked at once.
-    pub(crate) connections: usize,
+    /// Which case.
+    pub(crate) label: String,
     /// Who.
     pub(crate) peer: Peer,
     /// Its rounds, in order: at one index stands for every proxy what ran side by side.
     pub(crate) rounds: Vec<Sample>,
-    /// System calls a request of client and server side, where they could be counted.
-    pub(crate) calls: Option<[f64; 2]>,
-    /// Resident bytes of client and server side after the last round.
-    pub(crate) resident: [u64; 2],
+    /// System calls a unit of each side, where they could be counted.
+    pub(crate) calls: Vec<Option<f64>>,
+    /// Resident bytes of each side after the last round.
+    pub(crate) resident: Vec<u64>,
 }
 
-const HEADER: [&str; 14] = [
-    "connections",
+impl Row {
+    /// One without a round yet.
+    pub(crate) fn new(label: &str, peer: Peer) -> Self {
+        Self { label: label.to_owned(), peer, rounds: Vec::new(), calls: Vec::new(), resident: Vec::new() }
+    }
+
+    /// The median over rounds.
+    pub(crate) fn middle(&self, of: impl Fn(&Sample) -> f64) -> f64 {
+        median(self.rounds.iter().map(of).collect())
+    }
+
+    /// Its ratios to another's, round by round.
+    pub(crate) fn ratios(&self, other: &Self, of: impl Fn(&Sample) -> f64) -> Vec<f64> {
+        self.rounds.iter().zip(&other.rounds).map(|(own, other)| of(own) / of(other)).collect()
+    }
+}
+
+const HEADER: [&str; 12] = [
+    "case",
     "proxy",
-    "CPU client µs",
-    "server µs",
+    "CPU µs",
     "backend µs",
     "CPU ratio (range)",
     "p50 ms",
     "ratio",
     "p99 ms",
     "ratio",
-    "answers/s",
-    "calls client",
-    "server",
-    "RSS MiB client / server",
+    "units/s",
+    "system calls",
+    "RSS MiB",
 ];
 
 /// All rows; ratios are to `base`, in the same round.
 pub(crate) fn render(rows: &[Row], base: Peer) -> String {
     let mut cells = vec![HEADER.map(str::to_owned).to_vec()];
     for row in rows {
-        let base = rows.iter().find(|it| it.peer == base && it.connections == row.connections);
+        let base = rows.iter().find(|it| it.peer == base && it.label == row.label);
         cells.push(line(row, base));
     }
     let mut table = grid(&cells);
     for row in rows {
         let failed: u64 = row.rounds.iter().map(|round| round.answered.failed).sum();
         if failed > 0 {
-            let Row { peer, connections, .. } = row;
-            let _ =
-                write!(table, "\n{failed} requests through {peer} failed at {connections} connections.\n");
+            let Row { peer, label, .. } = row;
+            let _ = write!(table, "\n{failed} requests through {peer} failed: {label}.\n");
         }
     }
     table
 }
 
 fn line(row: &Row, base: Option<&Row>) -> Vec<String> {
-    let middle = |of: &dyn Fn(&Sample) -> f64| median(row.rounds.iter().map(of).collect());
-    let ratios = |of: &dyn Fn(&Sample) -> f64| -> Vec<f64> {
-        let base = base.into_iter().flat_map(|base| &base.rounds);
-        row.rounds.iter().zip(base).map(|(own, other)| of(own) / of(other)).collect()
-    };
-    let p50 = |sample: &Sample| micros(sample.answered.p50) / 1e3;
-    let p99 = |sample: &Sample| micros(sample.answered.p99) / 1e3;
-    let cost = |side: usize| number(middle(&|sample| sample.cost()[side]), 1);
-    let calls = |side: usize| row.calls.map_or_else(|| "-".to_owned(), |calls| number(calls[side], 1));
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let ratios = |of: fn(&Sample) -> f64| base.map(|base| row.ratios(base, of)).unwrap_or_default();
+    let sides: Vec<String> =
+        (0..row.resident.len()).map(|side| number(row.middle(|sample| sample.of_side(side)), 1)).collect();
+    let calls = row.calls.iter().map(|calls| number(calls.unwrap_or(f64::NAN), 1));
+    let resident = row.resident.iter().map(|bytes| number(mib(*bytes), 1));
     vec![
-        row.connections.to_string(),
+        row.label.clone(),
         row.peer.to_string(),
-        cost(0),
-        cost(1),
-        cost(2),
-        with_range(ratios(&Sample::pair_cost)),
-        number(middle(&p50), 3),
-        number(median(ratios(&p50)), 2),
-        number(middle(&p99), 3),
-        number(median(ratios(&p99)), 2),
-        number(middle(&|sample| sample.answered.per_second()), 0),
-        calls(0),
-        calls(1),
-        format!("{:.1} / {:.1}", mib(row.resident[0]), mib(row.resident[1])),
+        sides.join(" / "),
+        number(row.middle(|sample| micros(sample.backend) / sample.amount), 1),
+        with_range(ratios(Sample::cost)),
+        number(row.middle(Sample::p50), 3),
+        number(median(ratios(Sample::p50)), 2),
+        number(row.middle(Sample::p99), 3),
+        number(median(ratios(Sample::p99)), 2),
+        number(row.middle(|sample| sample.amount / sample.elapsed.as_secs_f64()), 0),
+        calls.collect::<Vec<_>>().join(" / "),
+        resident.collect::<Vec<_>>().join(" / "),
     ]
 }
 
+/// Bytes in the unit that memory is told in.
+pub(crate) fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
 /// A Markdown table that also reads well as it stands. The first line is its head.
-fn grid(lines: &[Vec<String>]) -> String {
+pub(crate) fn grid(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -142,12 +172,12 @@ fn with_range(values: Vec<f64>) -> String {
     }
 }
 
-fn number(value: f64, digits: usize) -> String {
+pub(crate) fn number(value: f64, digits: usize) -> String {
     if value.is_finite() { format!("{value:.digits$}") } else { "-".to_owned() }
 }
 
 /// Not a number when there are none.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match (values.len() % 2, values.get(middle)) {
@@ -173,11 +203,18 @@ mod tests {
             p50: Duration::from_micros(p50),
             p99: Duration::from_millis(2),
         };
-        Sample { cpu: [client, server, 5].map(Duration::from_millis), requests: 1_000, answered }
+        Sample {
+            sides: [client, server].map(Duration::from_millis).into(),
+            backend: Duration::from_millis(5),
+            amount: 1_000.0,
+            elapsed: Duration::from_millis(500),
+            answered,
+        }
     }
 
     fn row(peer: Peer, rounds: Vec<Sample>) -> Row {
-        Row { connections: 64, peer, rounds, calls: None, resident: [3 << 20, 1 << 19] }
+        let (calls, resident) = (vec![None, Some(4.06)], vec![3 << 20, 1 << 19]);
+        Row { label: "full".to_owned(), peer, rounds, calls, resident }
     }
 
     #[test]
@@ -187,10 +224,9 @@ mod tests {
         let theirs = row(Peer::Nginx, vec![round(20, 20, 1_000), round(40, 40, 1_000), round(20, 20, 1_000)]);
         let cells = line(&ours, Some(&theirs));
         let expected = [
-            "64",
+            "full",
             "spillway",
-            "10.0",
-            "11.0",
+            "10.0 / 11.0",
             "5.0",
             "0.53 (0.50 to 0.53)",
             "0.500",
@@ -199,8 +235,8 @@ mod tests {
             "1.00",
         ];
         assert_eq!(cells[..expected.len()], expected);
-        assert_eq!(cells[expected.len()..], ["1300", "-", "-", "3.0 / 0.5"]);
-        assert_eq!(line(&ours, None)[5..8], ["-", "0.500", "-"]);
+        assert_eq!(cells[expected.len()..], ["2000", "- / 4.1", "3.0 / 0.5"]);
+        assert_eq!(line(&ours, None)[4..7], ["-", "0.500", "-"]);
     }
 
     #[test]
@@ -210,7 +246,7 @@ mod tests {
         let mut failing = round(1, 1, 1);
         failing.answered.failed = 7;
         let table = render(&[row(Peer::Haproxy, vec![failing])], Peer::Nginx);
-        assert!(table.ends_with("\n7 requests through haproxy failed at 64 connections.\n"), "{table}");
+        assert!(table.ends_with("\n7 requests through haproxy failed: full.\n"), "{table}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ fn whatever_fails_no_post_is_done_twice_and_nothing_unsent_is_lost() -> Result<(
         connections: 16,
         instances: 4,
         seed: 7,
+        keep: false,
         spillway: PathBuf::from(env!("CARGO_BIN_EXE_spillway")),
     };
     let judgement = soak.run()?;

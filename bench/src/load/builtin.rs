@@ -1,19 +1,22 @@
 //! The load generator that is always there: a closed loop over keep-alive connections, on two threads.
 //!
-//! It reads HTTP/1.1 answers that have a Content-Length and counts every other one as failed.
+//! It reads HTTP/1.1 answers that have a Content-Length, and gRPC ones, and counts every other one as failed.
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
+use tokio_rustls::TlsConnector;
 
 use super::histogram::Histogram;
-use super::{Answered, Load, THREADS, Target};
+use super::http2::Calls;
+use super::tls::Mesh;
+use super::{Answered, How, Load, THREADS, Target};
 
 /// How long a connection that failed waits before it tries again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -22,13 +25,26 @@ const PAUSE: Duration = Duration::from_millis(10);
 const MOST_HEAD: usize = 64 * 1024;
 
 /// The longest answer that is read whole.
-const MOST_ANSWER: u64 = 1 << 20;
+const MOST_ANSWER: u64 = 1 << 30;
+
+/// What is read at once, and of what a large body is left.
+const READ: usize = 16 * 1024;
+const READ_BULK: usize = 256 * 1024;
 
 /// What one thread has seen.
 #[derive(Debug, Default)]
 struct Tally {
     latencies: Histogram,
     failed: u64,
+}
+
+impl Tally {
+    fn count(&mut self, status: u16, took: Duration) {
+        match status {
+            200..300 => self.latencies.record(took),
+            _ => self.failed += 1,
+        }
+    }
 }
 
 /// Asks on the calling thread and one more until the time is over.
@@ -40,7 +56,7 @@ pub(crate) fn run(load: &Load) -> io::Result<Answered> {
     let tallies = std::thread::scope(|scope| {
         let work = |index| {
             let connections = share(index);
-            scope.spawn(move || ask_until(&load.target, connections, end))
+            scope.spawn(move || ask_until(load, connections, end))
         };
         let working: Vec<_> = (0..threads).map(work).collect();
         let done = |it: std::thread::ScopedJoinHandle<'_, io::Result<Tally>>| {
@@ -62,16 +78,16 @@ pub(crate) fn run(load: &Load) -> io::Result<Answered> {
     })
 }
 
-fn ask_until(target: &Target, connections: usize, end: Instant) -> io::Result<Tally> {
+fn ask_until(load: &Load, connections: usize, end: Instant) -> io::Result<Tally> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tally = Rc::new(RefCell::new(Tally::default()));
     let local = LocalSet::new();
     for _ in 0..connections {
-        let (target, tally) = (target.clone(), Rc::clone(&tally));
+        let (load, tally) = (load.clone(), Rc::clone(&tally));
         local.spawn_local(async move {
             loop {
                 // What ends here is a connection that failed; the answers before it count.
-                if loop_on(&target, &tally).await.is_err() {
+                if loop_on(&load, &tally).await.is_err() {
                     tally.borrow_mut().failed += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -83,29 +99,32 @@ fn ask_until(target: &Target, connections: usize, end: Instant) -> io::Result<Ta
     Ok(Rc::try_unwrap(tally).map(RefCell::into_inner).unwrap_or_default())
 }
 
-/// Asks on one connection for as long as both sides keep it.
-async fn loop_on(target: &Target, tally: &RefCell<Tally>) -> io::Result<()> {
-    let mut connection = Connection::open(target.address).await?;
-    let request = target.request();
+/// Asks on one connection for as long as both sides keep it, or once, when each request has its own.
+async fn loop_on(Load { target, how, .. }: &Load, tally: &RefCell<Tally>) -> io::Result<()> {
+    let fresh = matches!(how, How::Mesh(mesh) if mesh.fresh);
+    let request = if fresh { target.last_request() } else { target.request() };
+    let mut begin = Instant::now();
+    let mut connection = Connection::open(target, how).await?;
     loop {
-        let begin = Instant::now();
-        let answer = connection.ask(request.as_bytes()).await?;
-        let mut tally = tally.borrow_mut();
-        if (200..300).contains(&answer.status) {
-            tally.latencies.record(begin.elapsed());
-        } else {
-            tally.failed += 1;
+        let answer = connection.ask(target, request.as_bytes()).await?;
+        tally.borrow_mut().count(answer.status, begin.elapsed());
+        if answer.closes || fresh {
+            return connection.close().await;
         }
-        if answer.closes {
-            return Ok(());
-        }
+        begin = Instant::now();
     }
 }
 
 /// One request on a connection of its own: status and body of its answer.
-pub(crate) async fn ask(target: &Target) -> io::Result<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect(target.address).await?;
+pub(crate) async fn ask(target: &Target, how: &How) -> io::Result<(u16, Vec<u8>)> {
+    let mut stream = match Connection::open(target, how).await? {
+        Connection::Http1 { stream, .. } => stream,
+        Connection::Http2(mut calls) => {
+            return calls.ask(target).await.map(|(status, body)| (status, body.into()));
+        }
+    };
     stream.write_all(target.last_request().as_bytes()).await?;
+    stream.flush().await?;
     let mut bytes = Vec::new();
     stream.take(MOST_ANSWER).read_to_end(&mut bytes).await?;
     let (head, answer) = Answer::parse(&bytes)?.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -117,48 +136,101 @@ pub(crate) async fn ask(target: &Target) -> io::Result<(u16, Vec<u8>)> {
     }
 }
 
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
+/// A byte stream, with TLS or without.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// A connection to ask on.
+pub(crate) enum Connection {
+    /// HTTP/1.1.
+    Http1 {
+        /// TLS included.
+        stream: Box<dyn Stream>,
+        /// For answers.
+        buffer: Vec<u8>,
+    },
+    /// HTTP/2.
+    Http2(Calls),
 }
 
 /// What matters of an answer.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Bytes of the body.
     length: usize,
     closes: bool,
 }
 
 impl Connection {
-    async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+    pub(crate) async fn open(target: &Target, how: &How) -> io::Result<Self> {
+        if matches!(how, How::Grpc) {
+            return Calls::open(target).await.map(Self::Http2);
+        }
+        let stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
+        let stream: Box<dyn Stream> = match how {
+            How::Mesh(Mesh { config, name, .. }) => {
+                Box::new(TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await?)
+            }
+            How::Plain | How::Grpc => Box::new(stream),
+        };
+        Ok(Self::Http1 { stream, buffer: Vec::new() })
     }
 
-    async fn ask(&mut self, request: &[u8]) -> io::Result<Answer> {
-        self.stream.write_all(request).await?;
-        self.buffer.clear();
+    /// Sends `request`, which is for `target`, and reads its answer to the end.
+    pub(crate) async fn ask(&mut self, target: &Target, request: &[u8]) -> io::Result<Answer> {
+        let (stream, buffer) = match self {
+            Self::Http1 { stream, buffer } => (stream, buffer),
+            Self::Http2(calls) => {
+                let (status, body) = calls.ask(target).await?;
+                return Ok(Answer { status, length: body.len(), closes: false });
+            }
+        };
+        stream.write_all(request).await?;
+        // TLS has a buffer of its own.
+        stream.flush().await?;
+        buffer.clear();
+        buffer.reserve(READ);
         let (head, answer) = loop {
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            if stream.read_buf(buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            match Answer::parse(&self.buffer)? {
+            match Answer::parse(buffer)? {
                 Some(parsed) => break parsed,
-                None if self.buffer.len() > MOST_HEAD => return Err(io::Error::other("a head without end")),
+                None if buffer.len() > MOST_HEAD => return Err(io::Error::other("a head without end")),
                 None => {}
             }
         };
-        let mut missing = answer.length.saturating_sub(self.buffer.len() - head);
+        let mut missing = answer.length.saturating_sub(buffer.len() - head);
+        if missing > READ {
+            buffer.reserve(READ_BULK);
+        }
         while missing > 0 {
-            self.buffer.clear();
-            match self.stream.read_buf(&mut self.buffer).await? {
+            buffer.clear();
+            match stream.read_buf(buffer).await? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => missing = missing.saturating_sub(read),
             }
         }
         Ok(answer)
+    }
+
+    /// Gives the memory back that only answers need.
+    pub(crate) fn rest(&mut self) {
+        if let Self::Http1 { buffer, .. } = self {
+            *buffer = Vec::new();
+        }
+    }
+
+    /// Waits until the other side has closed, too.
+    async fn close(self) -> io::Result<()> {
+        let Self::Http1 { mut stream, mut buffer } = self else { return Ok(()) };
+        stream.shutdown().await?;
+        buffer.clear();
+        // How the other side ends is its own affair.
+        while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {}
+        Ok(())
     }
 }
 
@@ -188,10 +260,15 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::net::SocketAddr;
 
     use tokio::net::TcpListener;
 
     use super::*;
+
+    fn plain(target: Target) -> Load {
+        Load { target, how: How::Plain, connections: 3, duration: Duration::from_millis(50) }
+    }
 
     /// A server that gives these answers, one a request, then leaves; and how often it was asked.
     async fn scripted(answers: &'static [&'static str]) -> io::Result<(SocketAddr, Rc<Cell<usize>>)> {
@@ -224,7 +301,7 @@ mod tests {
             .await?;
             let target = format!("http://{address}/").parse().map_err(io::Error::other)?;
             let tally = RefCell::default();
-            loop_on(&target, &tally).await?;
+            loop_on(&plain(target), &tally).await?;
             Ok((tally.into_inner(), asked.get()))
         };
         let (tally, asked) = LocalSet::new().run_until(conversation).await.map_err(|e: io::Error| e)?;
@@ -239,7 +316,7 @@ mod tests {
         {
             let conversation = async {
                 let (address, _) = scripted(answer).await?;
-                ask(&format!("http://{address}/").parse().map_err(io::Error::other)?).await
+                ask(&format!("http://{address}/").parse().map_err(io::Error::other)?, &How::Plain).await
             };
             assert!(LocalSet::new().run_until(conversation).await.is_err(), "{answer:?}");
         }
@@ -255,11 +332,11 @@ mod tests {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             LocalSet::new().block_on(&runtime, async {
-                crate::backend::serve(TcpListener::from_std(listener)?, 1024).await
+                crate::backend::serve(TcpListener::from_std(listener)?, 1024, None).await
             })
         });
         let target = format!("http://{address}/").parse().map_err(io::Error::other)?;
-        let answered = run(&Load { target, connections: 3, duration: Duration::from_millis(50) })?;
+        let answered = run(&plain(target))?;
         assert!(answered.requests > 0 && answered.failed == 0, "{answered}");
         assert!(answered.p50 <= answered.p99 && answered.p50 > Duration::ZERO, "{answered}");
         Ok(())

@@ -1,11 +1,14 @@
 //! Load: who asks, what for, and what came of it.
 //!
-//! Every generator runs a closed loop over keep-alive connections and gives the same few figures. [`wrk`] and
-//! [`oha`] read what those programs print; [`builtin`] is our own, for where neither is.
+//! Every generator runs a closed loop over its connections and gives the same few figures. [`wrk`] and [`oha`] read what
+//! those programs print; [`builtin`] is our own, for where neither is, and for what neither can do: gRPC ([`http2`])
+//! and the mesh's TLS ([`tls`]).
 
 pub(crate) mod builtin;
 mod histogram;
+pub(crate) mod http2;
 mod oha;
+pub(crate) mod tls;
 mod wrk;
 
 use std::fmt;
@@ -40,7 +43,7 @@ impl Target {
         Self { address, authority: address.to_string(), path: path.to_owned() }
     }
 
-    fn request(&self) -> String {
+    pub(crate) fn request(&self) -> String {
         format!("GET {} HTTP/1.1\r\nhost: {}\r\n\r\n", self.path, self.authority)
     }
 
@@ -74,11 +77,24 @@ impl fmt::Display for Target {
     }
 }
 
+/// How it is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum How {
+    /// HTTP/1.1 without TLS, over kept connections.
+    Plain,
+    /// gRPC without TLS, over kept connections.
+    Grpc,
+    /// HTTP/1.1 with mTLS.
+    Mesh(tls::Mesh),
+}
+
 /// How much is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     /// What for.
     pub(crate) target: Target,
+    /// How.
+    pub(crate) how: How,
     /// How many connections ask at once.
     pub(crate) connections: usize,
     /// For how long.
@@ -136,6 +152,11 @@ impl Tool {
         [Self::Wrk, Self::Oha].into_iter().find(there).unwrap_or(Self::Builtin)
     }
 
+    /// The one that can ask so: itself, or our own.
+    pub(crate) fn able(self, how: &How) -> Self {
+        if matches!(how, How::Plain) { self } else { Self::Builtin }
+    }
+
     /// Its name, and its program's.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -147,7 +168,7 @@ impl Tool {
 
     /// Asks until the time is over.
     pub(crate) async fn run(self, load: &Load) -> Result<Answered, BenchError> {
-        let (args, read): (_, Reader) = match self {
+        let (args, read): (_, Reader) = match self.able(&load.how) {
             Self::Wrk => (wrk::args(load), wrk::read),
             Self::Oha => (oha::args(load), oha::read),
             Self::Builtin => {

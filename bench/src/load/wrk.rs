@@ -97,7 +97,8 @@ Transfer/sec:     23.00MB
         let target: super::super::Target = "http://127.0.0.1:1/x".parse().expect("a URL");
         let args = |connections, millis| {
             let duration = Duration::from_millis(millis);
-            args(&Load { target: target.clone(), connections, duration }).join(" ")
+            args(&Load { target: target.clone(), how: super::super::How::Plain, connections, duration })
+                .join(" ")
         };
         assert_eq!(args(1, 300), "-t1 -c1 -d1s --latency http://127.0.0.1:1/x");
         assert_eq!(args(64, 2_001), "-t2 -c64 -d3s --latency http://127.0.0.1:1/x");

@@ -1,9 +1,11 @@
-//! The job, and how each proxy is set up for it: plaintext HTTP/1.1 -> client side -> mTLS -> server side -> plaintext
-//! backend.
+//! The jobs, and how each proxy is set up for them.
 //!
-//! The same for all: TLS 1.3 with P-256 certificates of one CA, verified both ways; connections kept; four prefix
-//! rules; a 90/10 split between two names of the server side; two workers; no access log. What a proxy can do beyond
-//! that is left at its defaults, except where a default would close connections during a run.
+//! A pair: plaintext -> client side -> mTLS -> server side -> plaintext backend. A hop: the client side alone, without
+//! TLS. A gateway: what is encrypted passes by the name in its ClientHello.
+//!
+//! The same for all: TLS 1.3 with P-256 certificates of one CA, verified both ways; connections kept; prefix rules; in a
+//! pair, a 90/10 split between two names of the same address; two workers; no access log. What a proxy can do beyond that is
+//! left at its defaults, except where a default would close connections or fill a disk during a run.
 
 mod haproxy;
 mod nginx;
@@ -17,16 +19,67 @@ use std::path::{Path, PathBuf};
 use spillway_certs::store::{self, SECRET};
 use spillway_certs::{Ca, KeyType, Leaf, ca};
 use spillway_core::entry::CaConfig;
-use spillway_core::name::{Datacenter, ServiceName, SpiffeId};
+use spillway_core::name::{Datacenter, ServiceName, Sni, SpiffeId, TrustDomain};
 
 use crate::error::BenchError;
 use crate::group::{Group, on_path};
 
 /// Worker threads or processes of each side.
-const WORKERS: usize = 2;
+pub(crate) const WORKERS: usize = 2;
 
-/// What the four rules match.
-pub(crate) const PREFIXES: [&str; 4] = ["/static/", "/account/", "/api/v1/", "/api/v2/"];
+/// What the rules match when there are four of them.
+const PREFIXES: [&str; 4] = ["/static/", "/account/", "/api/v1/", "/api/v2/"];
+
+/// What a proxy is set up for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Job {
+    /// Who is between load and backend.
+    pub(crate) topology: Topology,
+    /// What the service speaks.
+    pub(crate) protocol: Protocol,
+    /// How many prefix rules there are.
+    pub(crate) rules: usize,
+}
+
+/// Who is between load and backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Topology {
+    /// Two sidecars.
+    Pair,
+    /// One proxy without TLS.
+    Hop,
+    /// One that does not look into TLS.
+    Gateway,
+}
+
+/// What a service speaks: it decides what runs between two sidecars.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1, or what two Spillways agree on
+    Http,
+    /// HTTP/2
+    Http2,
+    /// HTTP/2, from the load to the backend
+    Grpc,
+}
+
+impl Job {
+    /// The usual one between two sidecars.
+    pub(crate) const PAIR: Self = Self { topology: Topology::Pair, protocol: Protocol::Http, rules: 4 };
+
+    /// Whether there is a 90/10 split behind the rules.
+    pub(crate) fn splits(&self) -> bool {
+        self.topology == Topology::Pair
+    }
+
+    /// What the rules match, in their order.
+    pub(crate) fn prefixes(&self) -> Vec<String> {
+        match self.rules {
+            4 => PREFIXES.map(str::to_owned).to_vec(),
+            rules => (0..rules).map(|rule| format!("/service-{rule:05}/")).collect(),
+        }
+    }
+}
 
 /// Who does the job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
@@ -46,8 +99,8 @@ impl Peer {
         on_path(&self.to_string())
     }
 
-    /// Starts both sides of its pair. They listen a little later.
-    pub(crate) fn start(self, program: &Path, site: &Site) -> Result<Pair, BenchError> {
+    /// Starts all sides of it. They listen a little later.
+    pub(crate) fn start(self, program: &Path, site: &Site) -> Result<Setup, BenchError> {
         match self {
             Self::Spillway => spillway::start(program, site),
             Self::Nginx => nginx::start(program, site),
@@ -66,44 +119,61 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Both sides of one proxy's pair, running.
+/// A proxy that runs for a job.
 #[derive(Debug)]
-pub(crate) struct Pair {
+pub(crate) struct Setup {
     /// Whose.
     pub(crate) peer: Peer,
-    /// Where the client side listens.
+    /// Where the load is to ask.
     pub(crate) entry: SocketAddr,
-    /// The client side.
-    pub(crate) client: Group,
-    /// The server side.
-    pub(crate) server: Group,
+    /// Where the mesh is to ask: the server side's.
+    pub(crate) public: SocketAddr,
+    /// Client side and server side, or the only one.
+    pub(crate) sides: Vec<Group>,
 }
 
-/// What pairs are set up with.
+/// What proxies are set up with.
 #[derive(Debug)]
 pub(crate) struct Site {
     /// For configuration and logs; gone after the run.
-    dir: PathBuf,
-    /// Where the backend listens.
-    backend: SocketAddr,
+    pub(crate) dir: PathBuf,
+    /// What for.
+    pub(crate) job: Job,
+    /// Where the backend listens, and where for TLS.
+    pub(crate) backend: [SocketAddr; 2],
     /// The most connections that will ask at once.
     connections: usize,
+    trust_domain: TrustDomain,
 }
 
 impl Site {
     /// Makes the CA and the certificates that other proxies read from files.
-    pub(crate) fn prepare(dir: &Path, backend: SocketAddr, connections: usize) -> Result<Self, BenchError> {
-        let site = Self { dir: dir.to_owned(), backend, connections };
-        make_dir(&site.mesh())?;
-        let ca = Ca::init(&site.mesh(), None, &CaConfig::default())?;
-        let datacenter: Datacenter = "dc1".parse().expect("a valid name");
+    pub(crate) fn prepare(
+        dir: &Path,
+        job: Job,
+        backend: [SocketAddr; 2],
+        connections: usize,
+    ) -> Result<Self, BenchError> {
+        let mesh = dir.join("mesh");
+        make_dir(&mesh)?;
+        let ca = Ca::init(&mesh, None, &CaConfig::default())?;
+        let trust_domain = ca.trust_domain().clone();
+        let site = Self { dir: dir.to_owned(), job, backend, connections, trust_domain };
         for service in ["web", "backend"] {
-            let name: ServiceName = service.parse().expect("a valid name");
-            let id = SpiffeId::service(ca.trust_domain(), &datacenter, &name);
-            let leaf = ca.issue(&id, ca::LEAF_TTL, KeyType::EcP256)?;
+            let leaf = ca.issue(&site.identity(service), ca::LEAF_TTL, KeyType::EcP256)?;
             site.write_leaf(service, &leaf)?;
         }
         Ok(site)
+    }
+
+    /// Who a service is.
+    pub(crate) fn identity(&self, service: &str) -> SpiffeId {
+        SpiffeId::service(&self.trust_domain, &datacenter(), &name(service))
+    }
+
+    /// The name by which a gateway knows the backend.
+    pub(crate) fn sni(&self) -> Sni {
+        Sni::internal(None, &name("backend"), &datacenter(), &self.trust_domain)
     }
 
     /// The certificate and key apart, and for HAProxy in one file.
@@ -114,19 +184,19 @@ impl Site {
     }
 
     /// Spillway's configuration directory, with the CA.
-    fn mesh(&self) -> PathBuf {
+    pub(crate) fn mesh(&self) -> PathBuf {
         self.dir.join("mesh")
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.mesh().join("ca/root.pem")
     }
 
-    fn certificate(&self, service: &str) -> PathBuf {
+    pub(crate) fn certificate(&self, service: &str) -> PathBuf {
         self.dir.join(format!("{service}.pem"))
     }
 
-    fn key(&self, service: &str) -> PathBuf {
+    pub(crate) fn key(&self, service: &str) -> PathBuf {
         self.dir.join(format!("{service}-key.pem"))
     }
 
@@ -139,6 +209,14 @@ impl Site {
         fs::write(path, contents)
             .map_err(|source| BenchError::io(format!("write {}", path.display()), source))
     }
+}
+
+fn name(service: &str) -> ServiceName {
+    service.parse().expect("a valid name")
+}
+
+fn datacenter() -> Datacenter {
+    "dc1".parse().expect("a valid name")
 }
 
 fn make_dir(dir: &Path) -> Result<(), BenchError> {

@@ -72,8 +72,9 @@ impl Task {
                 self.weather.steady_served(began);
             }
             if ending.found_nobody() && self.weather.was_fair(began) {
+                let now = time::OffsetDateTime::now_utc().time();
                 self.ledger
-                    .wrong(format!("request {id} was lost unsent although an instance could serve it"));
+                    .wrong(format!("request {id} was lost unsent at {now}: an instance could serve it"));
             }
             if ending.found_nobody() {
                 sleep(PAUSE).await;

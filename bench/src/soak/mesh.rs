@@ -67,7 +67,7 @@ impl Mesh {
         let log = File::options().create(true).append(true).open(self.log_file(at))?;
         let mut command = Command::new(&self.spillway);
         command.args(["sidecar", "--sidecar-for", &self.id(at), "--workers", "1", "--drain-time", "0s"]);
-        command.args(["--log-level", "warn", "--admin-bind", &format!("{}:0", self.entry.ip())]);
+        command.args(["--log-level", "info", "--admin-bind", &format!("{}:0", self.entry.ip())]);
         command.arg("--config-dir").arg(&self.dir);
         // It ends with this process, however that does.
         command.env("SPILLWAY_DEMO_PARENT", process::id().to_string());

@@ -34,7 +34,7 @@ use self::link::Relay;
 use self::mesh::Mesh;
 use self::weather::Weather;
 use crate::error::BenchError;
-use crate::{pair, record};
+use crate::{compare, record};
 
 /// Let everything around a sidecar fail at random, and judge what became of every request
 ///
@@ -58,6 +58,9 @@ pub struct Args {
     /// Who fails when
     #[arg(long, value_name = "SEED", default_value = "1")]
     seed: u64,
+    /// Leave configuration and logs behind
+    #[arg(long)]
+    keep: bool,
     /// Keep the report under bench/results
     #[arg(long)]
     save: bool,
@@ -79,6 +82,8 @@ pub struct Soak {
     pub seed: u64,
     /// The binary.
     pub spillway: PathBuf,
+    /// Whether configuration and logs are left behind.
+    pub keep: bool,
 }
 
 /// How long the mesh may take to serve.
@@ -96,9 +101,10 @@ pub(crate) fn command(args: &Args) -> Result<(), BenchError> {
         connections: args.connections.get(),
         instances: args.instances.get(),
         seed: args.seed,
-        spillway: pair::own_binary(args.spillway.as_deref())?,
+        spillway: compare::own_binary(args.spillway.as_deref())?,
+        keep: args.keep,
     };
-    pair::allow_open_files();
+    compare::allow_open_files();
     let begin = Instant::now();
     let judgement = soak.run()?;
     let report = Report { soak: &soak, judgement: &judgement, elapsed: begin.elapsed() }.to_string();
@@ -121,7 +127,15 @@ impl Soak {
     pub fn run(&self) -> Result<Judgement, BenchError> {
         let dir = tempfile::Builder::new().prefix("spillway-soak-").tempdir();
         let dir = dir.map_err(|source| BenchError::io("make a directory", source))?;
-        let mut mesh = Mesh::start(dir.path(), &self.spillway, self.instances)?;
+        let kept;
+        let dir = if self.keep {
+            kept = dir.keep();
+            eprintln!("configuration and logs are in {}", kept.display());
+            kept.as_path()
+        } else {
+            dir.path()
+        };
+        let mut mesh = Mesh::start(dir, &self.spillway, self.instances)?;
         let task = Task {
             entry: mesh.entry,
             requests: self.requests,
