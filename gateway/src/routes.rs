@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use spillway_core::breaker::{Breaker, Thresholds};
 use spillway_core::catalog::PeerRecord;
 use spillway_core::chain::{Chain, ChainTarget, DEFAULT_CONNECT_TIMEOUT, Node, NodeKey};
 use spillway_core::endpoint::Address;
@@ -217,6 +218,7 @@ impl<'a> Routes<'a> {
             datacenter: self.own.datacenter.clone(),
             trust_domain: self.own.trust_domain.clone(),
             outlier: OutlierPolicy::default(),
+            thresholds: Thresholds::UNLIMITED,
             exported,
         };
         self.assembly.serve(key, stats, Role::Gateway, recipe, &self.inputs.catalog)
@@ -244,18 +246,22 @@ impl<'a> Routes<'a> {
         let endpoints = &mut self.assembly.endpoints;
         let endpoints =
             addresses.into_iter().map(|address| endpoints.endpoint(health, &Address::Ip(address)));
+        let endpoints: Box<[_]> = endpoints.collect();
+        let cluster: Arc<str> = cluster.into();
+        let load = self.assembly.endpoints.load(&cluster);
         let target = Target {
-            cluster: cluster.into(),
             via: Via::RemoteGateway,
             tls: Some(tls),
             protocol: Protocol::Tcp,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             outlier: OutlierPolicy::default(),
-            endpoints: endpoints.collect(),
+            breaker: Breaker::new(Thresholds::UNLIMITED, load),
+            endpoints,
             weights: Weights::default(),
             balance: Balance::default(),
             absent: gateways.is_empty().then(|| format!("no mesh gateway is known for {cluster}")),
             id: id.clone(),
+            cluster,
         };
         ServiceTable::single(id.service, Protocol::Tcp, target)
     }

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use spillway_core::breaker::Thresholds;
 use spillway_core::catalog::{Catalog, CatalogChange};
 use spillway_core::chain::{Chain, Chains, Overrides};
 use spillway_core::endpoint::Endpoints;
@@ -60,6 +61,8 @@ pub struct Recipe {
     pub trust_domain: TrustDomain,
     /// When endpoints are ejected.
     pub outlier: OutlierPolicy,
+    /// How much each target may have at once.
+    pub thresholds: Thresholds,
     /// Whether a gateway serves an exported service by it.
     pub exported: bool,
 }
@@ -93,6 +96,7 @@ impl Recipe {
             datacenter: &self.datacenter,
             trust_domain: &self.trust_domain,
             outlier: self.outlier,
+            thresholds: self.thresholds,
             exported: self.exported,
             resolve,
         };

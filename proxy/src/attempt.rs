@@ -5,11 +5,11 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use spillway_core::Tick;
+use spillway_core::breaker::Overflow;
 use spillway_core::pick::{Pick, Target};
 use spillway_core::table::{self, Decision};
 
@@ -29,7 +29,7 @@ use crate::mux::{self, Hop};
 use crate::pool::Upstream;
 use crate::refusal::Refusal;
 use crate::relay::{self, copy_both};
-use crate::stats::EndpointCounters;
+use crate::slot::{self, Room, Slot, room};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -340,7 +340,6 @@ impl Exchange for Http1Exchange<'_> {
         loop {
             let mut upstream =
                 connect(self.worker, pick, fresh, &self.downstream.deadline, self.expires).await?;
-            upstream.count_request();
             self.write(&mut upstream, pick, decision);
             let answered = std::future::poll_fn(|cx| {
                 if let Some(failure) = overdue(self.worker, &self.downstream.deadline, target) {
@@ -407,8 +406,7 @@ impl Exchange for Http1Exchange<'_> {
         match &passed {
             Ok(()) if self.body_done() => {
                 if reusable && !until_close && upstream.conn.input.is_empty() {
-                    let stats = &self.worker.shared.stats;
-                    self.worker.pools.checkin(pick.endpoint, stats, upstream, self.worker.now());
+                    slot::keep(self.worker, pick, upstream);
                 }
             }
             // The rest of the request is not wanted any more.
@@ -479,12 +477,42 @@ pub(crate) async fn connect(
     deadline: &Deadline,
     expires: Option<Tick>,
 ) -> Result<Upstream, Failure> {
-    let (idle, counters) = worker.pools.checkout(pick.endpoint, &worker.shared.stats);
-    if let Some(upstream) = idle.filter(|_| !fresh) {
-        return Ok(upstream);
-    }
+    let mut upstream = match idle(worker, pick).filter(|_| !fresh) {
+        Some(upstream) => upstream,
+        None => new_connection(worker, pick, fresh, deadline, expires).await?,
+    };
+    let breaker = &pick.target.breaker;
+    upstream.begin_request(breaker.thresholds).map_err(|limit| overflow(pick, limit))?;
+    Ok(upstream)
+}
+
+/// An idle connection to the pick's endpoint; none while others wait for one.
+fn idle(worker: &Worker, pick: &Pick<'_>) -> Option<Upstream> {
+    let free = !pick.target.breaker.load.is_waited_for();
+    free.then(|| worker.pools.checkout(pick.endpoint, &worker.shared.stats)).flatten()
+}
+
+/// The failure of a request that met this limit.
+pub(crate) fn overflow(pick: &Pick<'_>, limit: Overflow) -> Failure {
+    Failure::Overflow { target: pick.target.id.to_string(), limit }
+}
+
+/// A connection that is made for a request, or becomes idle while it waits for room.
+async fn new_connection(
+    worker: &Rc<Worker>,
+    pick: &Pick<'_>,
+    fresh: bool,
+    deadline: &Deadline,
+    expires: Option<Tick>,
+) -> Result<Upstream, Failure> {
+    let _pending = pick.target.breaker.pending().map_err(|limit| overflow(pick, limit))?;
+    let stats = &worker.shared.stats;
+    let slot = match room(worker, pick, deadline, || worker.pools.checkout(pick.endpoint, stats)).await? {
+        Room::AtHand(upstream) => return Ok(upstream),
+        Room::New(slot) => slot,
+    };
     let timed_out = || Failure::TimedOut { target: pick.target.id.to_string() };
-    let Some(dialed) = dial_for_one(worker, pick, deadline, fresh, counters).await else {
+    let Some(dialed) = dial_for_one(worker, pick, deadline, fresh, slot).await else {
         return Err(timed_out());
     };
     dialed.map_err(|error| {
@@ -501,18 +529,19 @@ async fn dial_for_one(
     pick: &Pick<'_>,
     deadline: &Deadline,
     fresh: bool,
-    counters: Arc<EndpointCounters>,
+    slot: Slot,
 ) -> Option<Result<Upstream, DialError>> {
     let conn = |stream| Conn::new(stream, &worker.buffers);
+    let counters = worker.pools.counters(pick.endpoint, &worker.shared.stats);
     let hop = if multiplexes(pick.target) {
         mux::open(worker, pick, deadline).await?
     } else {
         dial(worker, pick.target, pick.endpoint, deadline).await.map(Hop::Plain)
     };
     Some(hop.map(|hop| match hop {
-        Hop::Plain(stream) => Upstream::new(conn(stream), counters),
+        Hop::Plain(stream) => Upstream::new(conn(stream), counters, slot),
         Hop::Substream(substream, used) => {
-            Upstream::substream(conn(Stream::Multiplexed(substream)), counters, used && !fresh)
+            Upstream::substream(conn(Stream::Multiplexed(substream)), counters, used && !fresh, slot)
         }
     }))
 }

@@ -25,6 +25,9 @@ use crate::worker::Worker;
 /// Believed only of an endpoint that proved its identity, and never passed on to an application.
 pub const UNPROCESSED: &str = "x-spillway-unprocessed";
 
+/// What Envoy says of a request that met a limit, for clients that know it.
+const OVERLOADED: &str = "x-envoy-overloaded";
+
 /// How long a connection may be silent between requests. Longer than our own pools keep a connection.
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
 
@@ -117,8 +120,18 @@ pub(crate) fn note_malformed(worker: &Worker, facts: &Facts, ends: &Ends, refusa
 
 /// Whether an answer of our own says that no application saw the request. The application's side is never told:
 /// the header is between Spillways.
-pub(crate) fn marked_unprocessed(facts: &Facts, refusal: &Refusal) -> bool {
+fn marked_unprocessed(facts: &Facts, refusal: &Refusal) -> bool {
     facts.role != Role::Outbound && refusal.nothing_was_sent()
+}
+
+/// The lines of our own that an answer of our own has.
+pub(crate) fn own_lines(
+    facts: &Facts,
+    refusal: &Refusal,
+) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    let unprocessed = marked_unprocessed(facts, refusal).then_some((UNPROCESSED, refusal.flag()));
+    let overloaded = matches!(refusal, Refusal::Overflow { .. }).then_some((OVERLOADED, "true"));
+    unprocessed.into_iter().chain(overloaded)
 }
 
 /// Answers a request ourselves, down to the socket; what becomes of the connection.
@@ -151,15 +164,14 @@ pub(crate) fn write_own_answer(
     keep_alive: bool,
     request: Option<HeadView<'_>>,
 ) {
-    let mark = marked_unprocessed(&downstream.facts, refusal);
-    let extra: &[(&str, &str)] = if mark { &[(UNPROCESSED, refusal.flag())] } else { &[] };
+    let extra: Vec<(&str, &str)> = own_lines(&downstream.facts, refusal).collect();
     let answer = RefusalOut {
         status: refusal.status(),
         body: &refusal.to_string(),
         downstream: request.map(|it| it.head.version()).unwrap_or_default(),
         keep_alive,
         head_request: request.is_some_and(|it| it.head.is_head(it.buf)),
-        extra,
+        extra: &extra,
     };
     write_refusal(&answer, downstream.conn.output());
 }

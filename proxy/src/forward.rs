@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use spillway_core::Draw;
+use spillway_core::breaker::Overflow;
 use spillway_core::endpoint::Endpoint;
 use spillway_core::outlier::Outcome;
 use spillway_core::pick::{Pick, Resolver, Target, Tried};
@@ -119,6 +120,20 @@ pub enum Failure {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A limit of the target is reached.
+    #[error("limit reached: {limit} of {target}")]
+    Overflow {
+        /// Whose.
+        target: String,
+        /// Which.
+        limit: Overflow,
+    },
+    /// The request's time was up before there was room for another connection.
+    #[error("no connection to {target} was free in time")]
+    NoRoom {
+        /// To whom.
+        target: String,
+    },
     /// The request's time is up.
     #[error("no answer from {target} in time")]
     TimedOut {
@@ -158,9 +173,12 @@ impl Failure {
             Self::Answer { .. } => Outcome::ServerError,
             Self::TimedOut { .. } => Outcome::TimedOut,
             // Who refuses a stream is there, and says nothing of how it would have served it.
-            Self::RefusedStream { .. } | Self::Request { .. } | Self::Draining { .. } | Self::Abandoned => {
-                Outcome::Abandoned
-            }
+            Self::RefusedStream { .. }
+            | Self::Overflow { .. }
+            | Self::NoRoom { .. }
+            | Self::Request { .. }
+            | Self::Draining { .. }
+            | Self::Abandoned => Outcome::Abandoned,
         }
     }
 
@@ -172,7 +190,10 @@ impl Failure {
             }
             Self::Closed { target } => Refusal::UpstreamClosed { target: target.clone() },
             Self::Answer { target, reason } => Refusal::UpstreamMalformed { target: target.clone(), reason },
-            Self::TimedOut { target } => Refusal::Timeout { target: target.clone() },
+            Self::Overflow { target, limit } => Refusal::Overflow { target: target.clone(), limit: *limit },
+            Self::NoRoom { target } | Self::TimedOut { target } => {
+                Refusal::Timeout { target: target.clone() }
+            }
             Self::Request { status, reason } => Refusal::Malformed { status: *status, reason },
             Self::Draining { target } => Refusal::Draining { target: Some(target.clone()) },
             Self::Abandoned => return None,

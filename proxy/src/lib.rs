@@ -33,6 +33,7 @@ pub mod refusal;
 pub mod relay;
 pub mod serve;
 pub mod sidecar;
+pub mod slot;
 pub mod source;
 pub mod stats;
 pub mod stream;

@@ -9,11 +9,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use spillway_core::Tick;
+use spillway_core::breaker::{Overflow, Thresholds};
 use spillway_core::endpoint::Endpoint;
+use spillway_core::pick::Target;
 
 use crate::conn::Conn;
 use crate::http2::Connections;
 use crate::mux::Sessions;
+use crate::slot::Slot;
 use crate::stats::{EndpointCounters, OpenUpstream, Stats};
 
 /// How long an idle connection is kept. Shorter than what servers in use keep theirs open, so that it is we who
@@ -63,18 +66,21 @@ pub struct Upstream {
     counters: Arc<EndpointCounters>,
     /// None of a substream: its session is counted.
     _open: Option<OpenUpstream>,
+    slot: Slot,
+    /// Whether it carries a request just now.
+    busy: bool,
 }
 
 impl Upstream {
-    /// Counts a new connection.
-    pub fn new(conn: Conn, counters: Arc<EndpointCounters>) -> Self {
+    /// Counts a new connection, made for this slot.
+    pub fn new(conn: Conn, counters: Arc<EndpointCounters>, slot: Slot) -> Self {
         let open = OpenUpstream::begin(Arc::clone(&counters));
-        Self { conn, reused: false, local: OnceCell::new(), counters, _open: Some(open) }
+        Self { conn, reused: false, local: OnceCell::new(), counters, _open: Some(open), slot, busy: false }
     }
 
     /// A substream on a session, which is counted already; `reused` as the session.
-    pub fn substream(conn: Conn, counters: Arc<EndpointCounters>, reused: bool) -> Self {
-        Self { conn, reused, local: OnceCell::new(), counters, _open: None }
+    pub fn substream(conn: Conn, counters: Arc<EndpointCounters>, reused: bool, slot: Slot) -> Self {
+        Self { conn, reused, local: OnceCell::new(), counters, _open: None, slot, busy: false }
     }
 
     /// Our end of the connection.
@@ -82,9 +88,28 @@ impl Upstream {
         *self.local.get_or_init(|| self.conn.stream.local())
     }
 
-    /// Counts a request that is sent over it.
-    pub fn count_request(&self) {
+    /// Counts a request that is about to be sent over it, until it is given back or dropped.
+    ///
+    /// # Errors
+    /// When the target has as many as it may have.
+    pub fn begin_request(&mut self, thresholds: Thresholds) -> Result<(), Overflow> {
+        self.end_request();
+        self.slot.load().begin_request(thresholds)?;
+        self.busy = true;
         self.counters.requests.add(1);
+        Ok(())
+    }
+
+    fn end_request(&mut self) {
+        if std::mem::take(&mut self.busy) {
+            self.slot.load().end_request();
+        }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.end_request();
     }
 }
 
@@ -108,16 +133,11 @@ impl Pools {
         }
     }
 
-    /// An idle connection that is still open, and the endpoint's counters.
-    pub fn checkout(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        stats: &Stats,
-    ) -> (Option<Upstream>, Arc<EndpointCounters>) {
+    /// An idle connection that is still open.
+    pub fn checkout(&self, endpoint: &Arc<Endpoint>, stats: &Stats) -> Option<Upstream> {
         self.with(endpoint, stats, |pool| {
-            let open = std::iter::from_fn(|| pool.idle.pop())
-                .find_map(|mut idle| idle.upstream.conn.is_idle_and_open().then_some(idle.upstream));
-            (open, Arc::clone(&pool.counters))
+            std::iter::from_fn(|| pool.idle.pop())
+                .find_map(|mut idle| idle.upstream.conn.is_idle_and_open().then_some(idle.upstream))
         })
     }
 
@@ -156,6 +176,7 @@ impl Pools {
 
     /// Keeps a connection for the next request.
     pub fn checkin(&self, endpoint: &Arc<Endpoint>, stats: &Stats, mut upstream: Upstream, now: Tick) {
+        upstream.end_request();
         upstream.reused = true;
         self.with(endpoint, stats, |pool| {
             if pool.idle.len() < IDLE_MAX {
@@ -164,7 +185,20 @@ impl Pools {
         });
     }
 
-    /// Closes what has idled too long, what the other side closed, and what belongs to endpoints that are gone.
+    /// Makes room for a connection that somebody needs: closes one of `target` that is idle, or, when there is none,
+    /// lets one end with the streams that it carries.
+    pub(crate) fn make_room(&self, target: &Target) {
+        let mut pools = self.by_slot.borrow_mut();
+        let of_target = |pool: &&mut Pool| target.endpoints.iter().any(|endpoint| endpoint.uid == pool.uid);
+        let mut pools: Vec<&mut Pool> = pools.iter_mut().flatten().filter(of_target).collect();
+        // The one that has idled longest.
+        let idle = pools.iter_mut().find(|pool| !pool.idle.is_empty()).map(|pool| pool.idle.remove(0));
+        let _made = idle.is_some()
+            || pools.iter().any(|pool| pool.multiplexed.give_up_one(0))
+            || pools.iter().any(|pool| pool.multiplexed.give_up_one(usize::MAX));
+    }
+
+    /// Closes what has idled too long or is in the way of somebody in line, what the other side closed, and what belongs to endpoints that are gone.
     pub fn sweep(&self, now: Tick) {
         if !now.0.is_multiple_of(SWEEP_EVERY) {
             return;
@@ -177,8 +211,11 @@ impl Pools {
             }
             pool.multiplexed.sweep(now);
             pool.sessions.sweep();
-            pool.idle
-                .retain_mut(|idle| now <= idle.since.after(IDLE) && idle.upstream.conn.is_idle_and_open());
+            pool.idle.retain_mut(|Idle { upstream, since }| {
+                now <= since.after(IDLE)
+                    && !upstream.slot.load().is_waited_for()
+                    && upstream.conn.is_idle_and_open()
+            });
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use spillway_core::breaker::Overflow;
+
 /// Why a request gets an answer of our own.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
@@ -43,8 +45,10 @@ pub enum Refusal {
     },
     /// A limit on connections or requests is reached.
     Overflow {
-        /// Which.
+        /// Whose.
         target: String,
+        /// Which.
+        limit: Overflow,
     },
     /// The process is draining, and its time is over.
     Draining {
@@ -126,7 +130,7 @@ impl fmt::Display for Refusal {
                 write!(f, "malformed answer from {target}: {reason}")
             }
             Self::Timeout { target } => write!(f, "request timeout: {target}"),
-            Self::Overflow { target } => write!(f, "limit reached: {target}"),
+            Self::Overflow { target, limit } => write!(f, "limit reached: {limit} of {target}"),
             Self::Draining { target: None } => f.write_str("draining: this process is about to stop"),
             Self::Draining { target: Some(target) } => {
                 write!(f, "draining: this process is about to stop, without an answer from {target}")

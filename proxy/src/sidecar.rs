@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use spillway_core::breaker::{Breaker, Thresholds};
 use spillway_core::chain::{ChainError, Chains, Context, Overrides, UpstreamSettings};
 use spillway_core::endpoint::Address;
 use spillway_core::entry::{Kind, Registration, Upstream};
@@ -145,6 +146,8 @@ fn inbound(
     let protocol = proxy.protocol.unwrap_or_else(|| inputs.config.entries.protocol(service));
     let local = local_application(application, sidecar)?;
     let datacenter = datacenter(application, inputs);
+    let cluster: Arc<str> = "local_app".into();
+    let load = assembly.endpoints.load(&cluster);
     let target = Target {
         id: TargetId {
             service: service.clone(),
@@ -152,14 +155,16 @@ fn inbound(
             locus: Locus::Datacenter(datacenter.clone()),
             tenancy: None,
         },
-        cluster: "local_app".into(),
+        cluster: Arc::clone(&cluster),
         via: Via::Direct,
         tls: None,
         protocol,
         connect_timeout,
         // There is no other local application to go to.
         outlier: OutlierPolicy { max_failures: 0, ..OutlierPolicy::default() },
-        endpoints: [assembly.endpoints.endpoint("local_app", &local)].into(),
+        // Callers limit what they send.
+        breaker: Breaker::new(Thresholds::UNLIMITED, load),
+        endpoints: [assembly.endpoints.endpoint(cluster, &local)].into(),
         weights: Weights::default(),
         balance: Balance::default(),
         absent: None,
@@ -260,6 +265,7 @@ fn upstream_recipe(
         datacenter: own.clone(),
         trust_domain: inputs.trust_domain.clone(),
         outlier: wanted.outlier(),
+        thresholds: wanted.thresholds(),
         exported: false,
     })
 }

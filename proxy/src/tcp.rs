@@ -16,6 +16,7 @@ use crate::generation::Service;
 use crate::pool::Upstream;
 use crate::refusal::Refusal;
 use crate::relay::{self, copy_both};
+use crate::slot::Slot;
 use crate::stats::ServiceCounters;
 use crate::worker::Worker;
 
@@ -92,6 +93,15 @@ async fn connect(
         relayed.tries(&pick);
         let attempt = Attempt::begin(worker, &pick);
         let pool = worker.pools.counters(pick.endpoint, &worker.shared.stats);
+        let slot = match Slot::take(worker, pick.target) {
+            Ok(slot) => slot,
+            Err(limit) => {
+                // Nobody waits for as long as a connection may take to end.
+                let refusal = Refusal::Overflow { target: pick.target.id.to_string(), limit };
+                counters.refused(&refusal);
+                return Err(refusal);
+            }
+        };
         let dialed = match tls {
             Tls::Ours => dial(worker, pick.target, pick.endpoint, deadline).await,
             Tls::Theirs => dial_below_tls(worker, pick.target, pick.endpoint, deadline).await,
@@ -100,7 +110,7 @@ async fn connect(
             Ok(stream) => {
                 attempt.end(Outcome::Served);
                 counters.failovers.add(u64::from(pick.rank > 0));
-                let upstream = Upstream::new(Conn::new(stream, &worker.buffers), pool);
+                let upstream = Upstream::new(Conn::new(stream, &worker.buffers), pool, slot);
                 relayed.connected(&upstream);
                 return Ok(upstream);
             }

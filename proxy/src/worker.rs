@@ -23,6 +23,7 @@ use crate::draw::Dice;
 use crate::generation::{Published, Snapshot};
 use crate::pool::Pools;
 use crate::process::Inputs;
+use crate::slot::Line;
 use crate::stats::Stats;
 
 /// Work handed to a worker by another thread.
@@ -35,6 +36,8 @@ pub struct Shared {
     pub published: Published,
     /// Counters that are not a worker's own.
     pub stats: Stats,
+    /// Who waits for room for a connection.
+    pub line: Line,
     /// What the tables in force were built from, for the admin API; None while the process starts.
     pub inputs: ArcSwapOption<Inputs>,
     /// Set once, when the process begins to drain.
@@ -53,6 +56,7 @@ impl Shared {
         Self {
             published,
             stats,
+            line: Line::default(),
             inputs: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
             drain_is_over: AtomicBool::new(false),
@@ -146,6 +150,13 @@ impl Worker {
     /// Counts one more connection that this worker serves, until the answer is dropped.
     pub(crate) fn load(&self) -> Load {
         Load::begin(&self.team, self.index)
+    }
+
+    /// Has every other worker do this. It wakes their threads: for what is rare.
+    pub(crate) fn ask_others(&self, job: impl Fn(&Rc<Worker>) + Clone + Send + 'static) {
+        for other in (0..self.team.members.len()).filter(|index| *index != self.index) {
+            self.team.send(other, Box::new(job.clone()));
+        }
     }
 
     /// Runs `serve` on the worker that has the fewest connections, on this one where it is even. The count goes down

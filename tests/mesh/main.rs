@@ -12,6 +12,7 @@ mod ejection;
 mod failover;
 mod hop;
 mod http1;
+mod limits;
 mod logs;
 mod peering;
 mod protocols;

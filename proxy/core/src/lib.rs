@@ -5,6 +5,7 @@
 //! clock or rolls dice: time ([`Tick`]) and chance ([`Draw`]) are arguments.
 
 pub mod access_log;
+pub mod breaker;
 pub mod catalog;
 pub mod chain;
 pub mod diff;

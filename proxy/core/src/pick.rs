@@ -14,6 +14,7 @@ use balance::Returning;
 pub use balance::{Balance, Seeds, Weights};
 pub(crate) use balance::{hash, mix};
 
+use crate::breaker::Breaker;
 use crate::endpoint::{Change, Endpoint};
 use crate::entry::Protocol;
 use crate::name::{Sni, SpiffeId, TargetId};
@@ -57,6 +58,8 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// When to eject.
     pub outlier: OutlierPolicy,
+    /// How much at once.
+    pub breaker: Breaker,
     /// In the order of registration.
     pub endpoints: Box<[Arc<Endpoint>]>,
     /// What share of the requests each endpoint gets.

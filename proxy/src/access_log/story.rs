@@ -199,9 +199,9 @@ fn cut_short(failure: &Failure) -> (&'static str, &'static str) {
         Failure::Closed { .. }
         | Failure::Dial(_)
         | Failure::Unprocessed { .. }
-        | Failure::RefusedStream { .. } => {
-            ("UC", "upstream_reset_after_response_started{connection_termination}")
-        }
+        | Failure::RefusedStream { .. }
+        | Failure::Overflow { .. }
+        | Failure::NoRoom { .. } => ("UC", "upstream_reset_after_response_started{connection_termination}"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use spillway_core::breaker::Thresholds;
 use spillway_core::endpoint::{Address, Endpoint};
 use spillway_core::outlier::State;
 use spillway_core::pick::Target;
@@ -80,6 +81,7 @@ pub(super) fn json(shared: &Shared) -> Value {
         json!({
             "name": &*target.cluster,
             "added_via_api": true,
+            "circuit_breakers": circuit_breakers(&target),
             "host_statuses": target.endpoints.iter().map(host).collect::<Vec<_>>(),
             "spillway": {
                 "target": target.id.to_string(),
@@ -89,6 +91,19 @@ pub(super) fn json(shared: &Shared) -> Value {
         })
     };
     json!({ "cluster_statuses": targets(shared).into_values().map(cluster).collect::<Vec<_>>() })
+}
+
+fn circuit_breakers(target: &Target) -> Value {
+    let mut threshold: serde_json::Map<String, Value> =
+        limits(target).into_iter().map(|(name, most)| (name.to_owned(), most.into())).collect();
+    threshold.insert("priority".to_owned(), "DEFAULT".into());
+    json!({ "thresholds": [threshold] })
+}
+
+/// What a target may have at once, by Envoy's names. As with Envoy, no limit is the largest number that there is.
+fn limits(target: &Target) -> [(&'static str, u32); 3] {
+    let Thresholds { connections, pending, requests } = target.breaker.thresholds;
+    [("max_connections", connections), ("max_pending_requests", pending), ("max_requests", requests)]
 }
 
 fn address(address: &Address) -> Value {
@@ -106,6 +121,9 @@ pub(super) fn text(shared: &Shared) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{name}::observability_name::{name}");
         let _ = writeln!(out, "{name}::spillway_load_balancer::{}", target.balance.name());
+        for (limit, most) in limits(&target) {
+            let _ = writeln!(out, "{name}::default_priority::{limit}::{most}");
+        }
         for endpoint in &target.endpoints {
             let host = format!("{name}::{}", endpoint.address);
             for (stat, value, _) in counters(shared, endpoint) {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use spillway_core::breaker::Breaker;
 use spillway_core::outlier::Outlier;
 
 use super::clusters;
@@ -77,6 +78,8 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
         let ejected = target.endpoints.iter().filter(|endpoint| out(endpoint.outlier())).count() as u64;
         let ejections = target.endpoints.iter().map(|endpoint| endpoint.ejections_total()).sum();
         let members = target.endpoints.len() as u64;
+        let Breaker { load, thresholds: most } = &target.breaker;
+        let open = |there_are: u32, most: u32| u64::from(there_are >= most);
         for (stat, gauge, value) in [
             ("upstream_cx_total", false, cx_total),
             ("upstream_cx_connect_fail", false, cx_connect_fail),
@@ -87,6 +90,12 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
             ("upstream_rq_active", true, rq_active),
             ("membership_total", true, members),
             ("membership_healthy", true, members - ejected),
+            ("upstream_cx_overflow", false, load.connection_overflows()),
+            ("upstream_rq_pending_overflow", false, load.pending_overflows()),
+            ("upstream_rq_pending_active", true, load.pending().into()),
+            ("circuit_breakers.default.cx_open", true, open(load.connections(), most.connections)),
+            ("circuit_breakers.default.rq_pending_open", true, open(load.pending(), most.pending)),
+            ("circuit_breakers.default.rq_open", true, open(load.requests(), most.requests)),
             ("outlier_detection.ejections_active", true, ejected),
             ("outlier_detection.ejections_enforced_total", false, ejections),
         ] {

@@ -37,6 +37,7 @@ use crate::http1::{
 };
 use crate::pool::Upstream;
 use crate::refusal::Refusal;
+use crate::slot;
 use crate::worker::Worker;
 
 /// One request on its way.
@@ -70,6 +71,10 @@ pub(super) struct Bridge<'w, R> {
 }
 
 /// An upstream that has the request's head.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a request, and a box would be an allocation each"
+)]
 enum Up {
     Http1 { upstream: Upstream, sink: body::Sink, left: Option<u64>, reader: BodyReader },
     Http2 { place: Place, request: SendStream<Bytes>, response: ResponseFuture, body: Option<StreamBody> },
@@ -139,9 +144,7 @@ impl<'w, R: Received> Bridge<'w, R> {
     ) -> Result<Up, Failure> {
         let multiplexed = match pick.target.protocol {
             Protocol::Http2 | Protocol::Grpc => {
-                let opened = upstream::open(self.worker, pick, self.received.deadline(), fresh).await;
-                let target = || pick.target.id.to_string();
-                let opened = opened.ok_or_else(|| Failure::TimedOut { target: target() })??;
+                let opened = upstream::open(self.worker, pick, self.received.deadline(), fresh).await?;
                 let fits = !self.upgrade || opened.tunnels(self.worker, self.received.deadline()).await;
                 fits.then_some(opened)
             }
@@ -169,7 +172,6 @@ impl<'w, R: Received> Bridge<'w, R> {
                         tunnel::dial_lines(self.worker, pick, deadline).await?
                     }
                 };
-                upstream.count_request();
                 let key = tunnel::new_key(self.worker, view);
                 let key = key.as_deref().map(|key| (tunnel::KEY, key));
                 let out = RequestOut { extra: key.as_slice(), ..out };
@@ -362,8 +364,7 @@ impl<'w, R: Received> Bridge<'w, R> {
             && self.response.framing() != ResponseFraming::UntilClose
             && upstream.conn.input.is_empty()
         {
-            let stats = &self.worker.shared.stats;
-            self.worker.pools.checkin(pick.endpoint, stats, upstream, self.worker.now());
+            slot::keep(self.worker, pick, upstream);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{grpc, head};
 use crate::access_log::Record;
 use crate::body::Broken;
 use crate::deadline::Deadline;
-use crate::downstream::{Facts, UNPROCESSED, marked_unprocessed};
+use crate::downstream::{Facts, own_lines};
 use crate::forward::Failure;
 use crate::http1::{HeadView, RequestHead, ResponseHead, ResponseOut};
 use crate::refusal::Refusal;
@@ -195,8 +195,8 @@ fn send_refusal(
         *response.status_mut() = status;
     }
     let headers = response.headers_mut();
-    if marked_unprocessed(facts, refusal) {
-        headers.insert(UNPROCESSED, HeaderValue::from_static(refusal.flag()));
+    for (name, value) in own_lines(facts, refusal) {
+        headers.insert(name, HeaderValue::from_static(value));
     }
     let body = if call {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

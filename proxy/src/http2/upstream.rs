@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,16 +16,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
 use spillway_core::Tick;
+use spillway_core::breaker::{Load, Overflow, Thresholds};
 use spillway_core::pick::{Pick, Via};
 
 use super::transport::{Heard, Transport};
 use super::{
     CONNECTION_WINDOW, MAX_EARLY_RESETS, MAX_HEADER_LIST, MAX_PROVOKED_RESETS, SEND_BUFFER, STREAM_WINDOW,
 };
+use crate::attempt::overflow;
 use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, dial, until};
 use crate::dialing::Dialing;
+use crate::forward::Failure;
+use crate::slot::{Room, Slot, room};
 use crate::stats::{EndpointCounters, OpenUpstream};
 use crate::worker::Worker;
 
@@ -64,6 +68,10 @@ pub(super) struct Connection {
     /// Our end.
     local: Option<SocketAddr>,
     counters: Arc<EndpointCounters>,
+    /// Its target's.
+    load: Arc<Load>,
+    /// What it is one of.
+    among: Weak<Connections>,
 }
 
 impl Connection {
@@ -75,6 +83,13 @@ impl Connection {
         (!self.given_up.get() && matches!(ready, Poll::Ready(Ok(())))).then_some(sender)
     }
 
+    /// Takes no more streams, and closes with the last of those that it carries.
+    fn retire(&self) {
+        if let Some(among) = self.among.upgrade() {
+            among.open.borrow_mut().retain(|other| !std::ptr::eq(&**other, self));
+        }
+    }
+
     fn has_room(&self) -> bool {
         self.streams.get() < self.sender.current_max_send_streams()
     }
@@ -84,6 +99,8 @@ impl Connection {
 #[derive(Debug)]
 pub(super) struct Place {
     connection: Rc<Connection>,
+    /// Whether the target counts it as a request.
+    counted: bool,
     heard: u64,
     /// Whether it has carried a stream before: the other side may be closing it just now.
     pub(super) reused: bool,
@@ -95,7 +112,14 @@ impl Place {
         connection.counters.requests.add(1);
         let heard = connection.heard.reads();
         let reused = connection.used.replace(true);
-        Self { connection, heard, reused }
+        Self { connection, counted: false, heard, reused }
+    }
+
+    /// Counts its stream as one of the target's requests, until it is dropped.
+    fn begin_request(&mut self, thresholds: Thresholds) -> Result<(), Overflow> {
+        self.connection.load.begin_request(thresholds)?;
+        self.counted = true;
+        Ok(())
     }
 
     /// Our end of the connection.
@@ -123,6 +147,12 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.connection.streams.set(self.connection.streams.get() - 1);
+        if self.counted {
+            self.connection.load.end_request();
+        }
+        if self.connection.load.is_waited_for() {
+            self.connection.retire();
+        }
     }
 }
 
@@ -150,13 +180,23 @@ impl Connections {
             }
             let idled = connection.idle_since.get().is_some_and(|since| now > since.after(IDLE));
             let retired = connection.retires.is_some_and(|at| now > at);
-            !idled && !retired && connection.sender().is_some()
+            let in_the_way = connection.streams.get() == 0 && connection.load.is_waited_for();
+            !idled && !retired && !in_the_way && connection.sender().is_some()
         });
     }
 
     /// Forgets all connections; the streams on them go on.
     pub(crate) fn clear(&self) {
         self.open.borrow_mut().clear();
+    }
+
+    /// Takes no more streams on the connection with the fewest, if these are no more than `streams`; it closes with the
+    /// last of them.
+    pub(crate) fn give_up_one(&self, streams: usize) -> bool {
+        let mut open = self.open.borrow_mut();
+        let least = (0..open.len()).min_by_key(|&index| open[index].streams.get());
+        let given_up = least.filter(|&index| open[index].streams.get() <= streams);
+        given_up.map(|index| open.swap_remove(index)).is_some()
     }
 
     /// A place on an open connection: the first that has room, so that those beyond need can idle away; when as
@@ -177,7 +217,8 @@ impl Connections {
         }
     }
 
-    /// A place on the connection with the fewest streams, for targets whose connections are pinned.
+    /// A place on the connection with the fewest streams, for targets whose connections are pinned, and for those who
+    /// cannot have another.
     fn least(&self) -> Option<Opened> {
         self.place(1)
     }
@@ -188,16 +229,19 @@ impl Connections {
         open.len() < SPREAD && open.iter().all(|connection| connection.streams.get() > 1)
     }
 
-    /// The dial that is under way, or a new one.
+    /// The dial that is under way.
+    fn under_way(&self) -> Option<Rc<Dialing<Rc<Connection>>>> {
+        self.dialing.borrow().clone()
+    }
+
+    /// Dials another connection, for which there is room. No other dial is under way.
     fn dial(
         self: &Rc<Self>,
         worker: &Rc<Worker>,
         pick: &Pick<'_>,
         counters: Arc<EndpointCounters>,
+        slot: Slot,
     ) -> Rc<Dialing<Rc<Connection>>> {
-        if let Some(dialing) = &*self.dialing.borrow() {
-            return Rc::clone(dialing);
-        }
         let dialing = Rc::new(Dialing::default());
         *self.dialing.borrow_mut() = Some(Rc::clone(&dialing));
         let (connections, worker, awaited) = (Rc::clone(self), Rc::clone(worker), Rc::clone(&dialing));
@@ -208,7 +252,12 @@ impl Connections {
                 Ok(stream) => {
                     deadline.set_at(worker.deadline_tick(target.connect_timeout));
                     let conn = Conn::new(stream, &worker.buffers);
-                    let shaken = until(&worker, &deadline, begin(&worker, target.via, conn, counters)).await;
+                    let shaken = until(
+                        &worker,
+                        &deadline,
+                        begin(&worker, target.via, conn, counters, slot, &connections),
+                    )
+                    .await;
                     let shaken = shaken.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
                     let (id, address) = (target.id.to_string(), endpoint.address.clone());
                     shaken.map_err(|source| DialError::Connect { target: id, endpoint: address, source })
@@ -220,25 +269,38 @@ impl Connections {
                 .inspect_err(|error| tracing::debug!("{error}"));
             *connections.dialing.borrow_mut() = None;
             awaited.settle(outcome);
+            worker.shared.line.tell_all(worker.index, endpoint.uid);
         }));
         dialing
     }
 }
 
-/// Waits for a place on a connection to the pick's endpoint, on a new one when `fresh`. None when the deadline comes
-/// first.
+/// Waits for a place on a connection to the pick's endpoint, on a new one when `fresh`, and counts a request there.
 ///
 /// # Errors
-/// When there is no connection to be had.
+/// When there is no connection to be had, a limit is reached, or the deadline comes first.
 pub(super) async fn open(
     worker: &Rc<Worker>,
     pick: &Pick<'_>,
     deadline: &Deadline,
     fresh: bool,
-) -> Option<Result<Opened, DialError>> {
+) -> Result<Opened, Failure> {
+    let mut opened = place(worker, pick, deadline, fresh).await?;
+    let thresholds = pick.target.breaker.thresholds;
+    opened.place.begin_request(thresholds).map_err(|limit| overflow(pick, limit))?;
+    Ok(opened)
+}
+
+async fn place(
+    worker: &Rc<Worker>,
+    pick: &Pick<'_>,
+    deadline: &Deadline,
+    fresh: bool,
+) -> Result<Opened, Failure> {
     /// Those who wait for a dial may be more than fit on the connection, and have to wait for another.
     const DIALS: usize = 3;
     let (connections, counters) = worker.pools.multiplexed(pick.endpoint, &worker.shared.stats);
+    let mut pending = None;
     for dials in 0..=DIALS {
         let opened = match pick.target.via {
             _ if fresh && dials == 0 && connections.open.borrow().len() < MOST => None,
@@ -246,28 +308,63 @@ pub(super) async fn open(
             Via::LocalGateway | Via::RemoteGateway => connections.least(),
         };
         if let Some(opened) = opened {
-            if pick.target.via != Via::Direct && connections.could_spread() {
+            if pick.target.via != Via::Direct
+                && connections.could_spread()
+                && connections.under_way().is_none()
+                && let Some(slot) = Slot::spare(worker, pick.target)
+            {
                 // For those that come later.
-                drop(connections.dial(worker, pick, counters));
+                drop(connections.dial(worker, pick, counters, slot));
             }
-            return Some(Ok(opened));
+            return Ok(opened);
         }
-        let dialing = connections.dial(worker, pick, Arc::clone(&counters));
-        match until(worker, deadline, std::future::poll_fn(|cx| dialing.poll(cx))).await? {
-            Ok(dialed) if dialed.has_room() => {
-                if let Some(opened) = Opened::on(&dialed) {
-                    return Some(Ok(opened));
-                }
-            }
-            Ok(_) => {}
-            Err(error) => return Some(Err(error)),
+        if pending.is_none() {
+            pending = Some(pick.target.breaker.pending().map_err(|limit| overflow(pick, limit))?);
+        }
+        let dialing = match another(&connections, worker, pick, deadline, &counters).await? {
+            Another::Open(opened) => return Ok(opened),
+            Another::Dialing(dialing) => dialing,
+        };
+        let dialed = until(worker, deadline, std::future::poll_fn(|cx| dialing.poll(cx))).await;
+        let dialed = dialed.ok_or_else(|| Failure::TimedOut { target: pick.target.id.to_string() })??;
+        if dialed.has_room()
+            && let Some(opened) = Opened::on(&dialed)
+        {
+            return Ok(opened);
         }
     }
-    Some(Err(DialError::Connect {
+    Err(Failure::Dial(DialError::Connect {
         target: pick.target.id.to_string(),
         endpoint: pick.endpoint.address.clone(),
         source: io::ErrorKind::ConnectionReset.into(),
     }))
+}
+
+/// What a stream gets that found no connection with room for it.
+enum Another {
+    /// A place all the same, where there may not be another connection.
+    Open(Opened),
+    /// A connection that is being made.
+    Dialing(Rc<Dialing<Rc<Connection>>>),
+}
+
+/// The dial that is under way, or a new one as soon as there is room for another connection.
+async fn another(
+    connections: &Rc<Connections>,
+    worker: &Rc<Worker>,
+    pick: &Pick<'_>,
+    deadline: &Deadline,
+    counters: &Arc<EndpointCounters>,
+) -> Result<Another, Failure> {
+    let under_way = || connections.under_way().map(Another::Dialing);
+    if let Some(dialing) = under_way() {
+        return Ok(dialing);
+    }
+    let at_hand = || connections.least().map(Another::Open).or_else(under_way);
+    Ok(match room(worker, pick, deadline, at_hand).await? {
+        Room::AtHand(another) => another,
+        Room::New(slot) => Another::Dialing(connections.dial(worker, pick, Arc::clone(counters), slot)),
+    })
 }
 
 /// Begins HTTP/2 on a dialed connection, and sets a task to drive it.
@@ -276,12 +373,15 @@ async fn begin(
     via: Via,
     conn: Conn,
     counters: Arc<EndpointCounters>,
+    slot: Slot,
+    among: &Rc<Connections>,
 ) -> io::Result<Rc<Connection>> {
     let local = conn.stream.local();
     let transport = Transport::new(conn);
     let heard = transport.heard();
     let (sender, connection) = builder().handshake::<_, Bytes>(transport).await.map_err(io::Error::other)?;
-    let counted = OpenUpstream::begin(Arc::clone(&counters));
+    let load = Arc::clone(slot.load());
+    let counted = (OpenUpstream::begin(Arc::clone(&counters)), slot);
     drop(tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "an HTTP/2 connection to an upstream ended early");
@@ -299,6 +399,8 @@ async fn begin(
         given_up: Cell::default(),
         local,
         counters,
+        load,
+        among: Rc::downgrade(among),
     }))
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use spillway_core::Tick;
+use spillway_core::breaker::Thresholds;
 use spillway_core::chain::{Chain, Chains, Context, Overrides, UpstreamSettings};
 use spillway_core::endpoint::Endpoints;
 use spillway_core::entry::{Kind, Upstream};
@@ -283,6 +284,7 @@ impl Asking {
             datacenter: own.clone(),
             trust_domain: inputs.trust_domain.clone(),
             outlier: OutlierPolicy::default(),
+            thresholds: Thresholds::default(),
             exported: false,
         })
     }

@@ -147,6 +147,7 @@ pub struct InstanceBuilder {
     pub(crate) peer_upstreams: Vec<String>,
     pub(crate) proxy_config: String,
     pub(crate) drain_ms: u64,
+    pub(crate) workers: usize,
 }
 
 impl InstanceBuilder {
@@ -161,6 +162,7 @@ impl InstanceBuilder {
             peer_upstreams: Vec::new(),
             proxy_config: String::new(),
             drain_ms: 10_000,
+            workers: 1,
         }
     }
 
@@ -196,6 +198,13 @@ impl InstanceBuilder {
     #[must_use]
     pub fn proxy_config(mut self, hcl: &str) -> Self {
         self.proxy_config.push_str(hcl);
+        self
+    }
+
+    /// Its sidecar has so many workers; 1 unless said.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
         self
     }
 

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use spillway_certs::IdentitySource;
+use spillway_core::breaker::Load;
 use spillway_core::endpoint::{Address, Endpoint};
 use spillway_core::entry::CaConfig;
 use spillway_core::name::Locus;
@@ -41,13 +42,19 @@ pub struct Proxy {
     dir: ConfigDir,
     kind: Kind,
     drain_time: Duration,
+    workers: usize,
     node: Mutex<Option<Node>>,
 }
 
 impl Proxy {
     /// One that does not run yet.
     pub(crate) fn new(name: &str, dir: &ConfigDir, kind: Kind, drain_time: Duration) -> Self {
-        Self { name: name.to_owned(), dir: dir.clone(), kind, drain_time, node: Mutex::default() }
+        Self { name: name.to_owned(), dir: dir.clone(), kind, drain_time, workers: 1, node: Mutex::default() }
+    }
+
+    /// The same with so many workers.
+    pub(crate) fn with_workers(self, workers: usize) -> Self {
+        Self { workers, ..self }
     }
 
     fn node(&self) -> MutexGuard<'_, Option<Node>> {
@@ -69,7 +76,7 @@ impl Proxy {
             config_dirs: vec![dir.clone()],
             load: Default::default(),
             admin_bind: None,
-            workers: 1,
+            workers: self.workers,
             drain_time: self.drain_time,
             identity: IdentitySource::Ca { config_dir: dir.clone(), config: CaConfig::default() },
             inherited: sockets.into_iter().map(|(addr, bound)| (Address::Ip(addr), bound)).collect(),
@@ -162,6 +169,18 @@ impl Proxy {
         let mut endpoints = resolvers.flat_map(|it| &it.targets).flat_map(|target| &target.endpoints);
         let found = endpoints.find(|endpoint| endpoint.address == Address::Ip(address));
         Arc::clone(found.unwrap_or_else(|| panic!("{} has no endpoint {address}", self.name)))
+    }
+
+    /// What it has in flight to a service.
+    ///
+    /// # Panics
+    /// When it does not call that service, or is dead.
+    pub fn load(&self, service: &str) -> Arc<Load> {
+        let snapshot = self.observed().shared.published.load();
+        let resolvers = snapshot.services().flat_map(|service| &service.table.resolvers);
+        let mut targets = resolvers.flat_map(|it| &it.targets);
+        let found = targets.find(|target| target.id.service.as_str() == service);
+        Arc::clone(&found.unwrap_or_else(|| panic!("{} does not call {service}", self.name)).breaker.load)
     }
 
     /// Something that lives for as long as its threads do.

@@ -22,7 +22,9 @@ impl Instance {
     /// An instance whose application runs, and whose sidecar does not yet.
     pub(crate) fn new(cluster: &str, dir: &ConfigDir, registration: Registration, app: App) -> Self {
         let drain_time = Duration::from_millis(registration.builder.drain_ms);
+        let workers = registration.builder.workers;
         let sidecar = Proxy::new(app.name(), dir, Kind::Sidecar(registration.id()), drain_time);
+        let sidecar = sidecar.with_workers(workers);
         let registration = Mutex::new(registration);
         Self { cluster: cluster.to_owned(), dir: dir.clone(), registration, app, sidecar }
     }

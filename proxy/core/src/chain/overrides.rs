@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::Overrides;
+use crate::breaker::Thresholds;
 use crate::entry::settings::{self, Setting, Source};
 use crate::entry::{
     EntrySet, Limits, MeshGatewayMode, PassiveHealthCheck, Protocol, Registration, ServiceDefaults, Upstream,
@@ -62,6 +63,11 @@ impl<'a> UpstreamSettings<'a> {
     /// When its endpoints are ejected.
     pub fn outlier(&self) -> OutlierPolicy {
         self.passive_health_checks().next().map(|it| it.value.into()).unwrap_or_default()
+    }
+
+    /// How much each of its targets may have at once.
+    pub fn thresholds(&self) -> Thresholds {
+        self.limits().next().map(|it| it.value.into()).unwrap_or_default()
     }
 
     /// What it speaks. What a peer's service speaks the peer says, so no local entry of its name counts.

@@ -1,4 +1,4 @@
-//! Which endpoint is which: the assembler's book of those that are still in use.
+//! Which endpoint is which, and which load: the assembler's book of those that are still in use.
 //!
 //! The book holds no endpoint alive. A generation does, and so does a request that still runs on an old one;
 //! when the last of them lets go, the endpoint's slot is free for another.
@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use super::{Address, Endpoint};
+use crate::breaker::Load;
 
 /// Hands out endpoints, the same one for the same key and address as long as anyone uses it. Owned by the
 /// assembler, never shared.
@@ -14,6 +15,8 @@ use super::{Address, Endpoint};
 pub struct Endpoints {
     /// By key and address; the endpoints of a target share their key.
     known: HashMap<(Arc<str>, Address), Entry>,
+    /// By cluster.
+    loads: HashMap<Arc<str>, Weak<Load>>,
     free: Vec<u32>,
     slots: u32,
     next_uid: u64,
@@ -56,13 +59,24 @@ impl Endpoints {
         endpoint
     }
 
+    /// What the targets of this cluster have in flight, the same as long as anyone uses it.
+    pub fn load(&mut self, cluster: &Arc<str>) -> Arc<Load> {
+        if let Some(known) = self.loads.get(cluster).and_then(Weak::upgrade) {
+            return known;
+        }
+        let load = Arc::default();
+        self.loads.insert(Arc::clone(cluster), Arc::downgrade(&load));
+        load
+    }
+
     /// How many slots there are, used or free: the size that a worker's table of pools needs.
     pub fn slots(&self) -> usize {
         self.slots as usize
     }
 
-    /// Forgets endpoints that nobody uses any more and frees their slots.
+    /// Forgets endpoints and loads that nobody uses any more and frees their slots.
     pub fn sweep(&mut self) {
+        self.loads.retain(|_, load| load.strong_count() > 0);
         self.known.retain(|_, entry| {
             let used = entry.endpoint.strong_count() > 0;
             if !used {
@@ -89,6 +103,18 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &endpoints.endpoint("web", &address(1))));
         assert!(!Arc::ptr_eq(&first, &endpoints.endpoint("api", &address(1))));
         assert!(!Arc::ptr_eq(&first, &endpoints.endpoint("web", &address(2))));
+    }
+
+    #[test]
+    fn a_cluster_keeps_its_load_as_long_as_anyone_uses_it() {
+        let mut endpoints = Endpoints::default();
+        let first = endpoints.load(&"web".into());
+        endpoints.sweep();
+        assert!(Arc::ptr_eq(&first, &endpoints.load(&"web".into())));
+        assert!(!Arc::ptr_eq(&first, &endpoints.load(&"api".into())));
+        drop(first);
+        endpoints.sweep();
+        assert!(endpoints.loads.is_empty());
     }
 
     #[test]

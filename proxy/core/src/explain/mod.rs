@@ -25,6 +25,7 @@ pub use report::{
 use serde_json::Value;
 pub use text::draw;
 
+use crate::breaker::DEFAULT_THRESHOLD;
 use crate::catalog::Catalog;
 use crate::chain::{Chain, UpstreamSettings};
 use crate::entry::settings::{self, Source};
@@ -34,9 +35,6 @@ use crate::outlier::OutlierPolicy;
 use crate::pick::Target;
 use crate::table::{self, Caller, Decision, RequestHead, ServiceTable};
 use crate::{Draw, Tick};
-
-/// The most that may be at once where no `Limits` say otherwise (Envoy's default).
-const DEFAULT_LIMIT: u32 = 1024;
 
 /// What is to be explained, and with what.
 #[derive(Clone, Copy)]
@@ -200,7 +198,7 @@ impl<'a> Question<'a> {
     fn settings(&self) -> Vec<Named> {
         let limit = |name, field: fn(Limits) -> Option<u32>| {
             let groups = self.upstream.into_iter().flat_map(|it| it.limits());
-            Named { name, effective: of_group(groups, name, field, DEFAULT_LIMIT, self.locate) }
+            Named { name, effective: of_group(groups, name, field, DEFAULT_THRESHOLD, self.locate) }
         };
         let mut all = vec![
             limit("Limits.MaxConnections", |it| it.max_connections),

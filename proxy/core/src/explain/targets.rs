@@ -122,10 +122,6 @@ impl Question<'_> {
                 warnings.push(format!("no endpoint is available in {}: {answer}", targets.join(", ")));
             }
         }
-        let limits = said.settings.iter().filter(|it| it.name.starts_with("Limits."));
-        for limit in limits.filter(|it| it.effective.set_by.as_ref().is_some_and(|it| !it.implied)) {
-            warnings.push(format!("{} is read and not enforced yet", limit.name));
-        }
         let check = self.upstream.and_then(|it| it.passive_health_checks().next());
         if check.is_some_and(|it| it.value.interval.is_some()) {
             warnings.push(

@@ -27,6 +27,7 @@ fn target(name: &str, weights: &[u32]) -> Target {
         protocol: Protocol::Http,
         connect_timeout: Duration::from_secs(5),
         outlier: OutlierPolicy::default(),
+        breaker: Breaker::default(),
         endpoints: (1..).take(weights.len()).map(endpoint).collect(),
         weights: Weights::new(weights),
         balance: Balance::default(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::filter::Filter;
+use crate::breaker::{Breaker, Thresholds};
 use crate::catalog::{Catalog, Instance, Peer};
 use crate::chain::{ChainTarget, DEFAULT_CONNECT_TIMEOUT};
 use crate::endpoint::{Address, Endpoints};
@@ -27,6 +28,8 @@ pub struct BuildSettings<'a> {
     pub trust_domain: &'a TrustDomain,
     /// When endpoints are ejected (`passive_health_check` of the upstream).
     pub outlier: OutlierPolicy,
+    /// How much each target may have at once (`limits` of the upstream).
+    pub thresholds: Thresholds,
     /// Whether a gateway serves an exported service by this table: its clusters' names say so, and it does not
     /// go through itself to reach another cluster.
     pub exported: bool,
@@ -41,7 +44,14 @@ impl<'a> BuildSettings<'a> {
         trust_domain: &'a TrustDomain,
         resolve: &'a dyn Fn(&str) -> Vec<SocketAddr>,
     ) -> Self {
-        Self { datacenter, trust_domain, outlier: OutlierPolicy::default(), exported: false, resolve }
+        Self {
+            datacenter,
+            trust_domain,
+            outlier: OutlierPolicy::default(),
+            thresholds: Thresholds::default(),
+            exported: false,
+            resolve,
+        }
     }
 }
 
@@ -151,6 +161,7 @@ impl Targets<'_> {
         }
         let nowhere = || format!("cannot resolve {}", unresolved.join(", "));
         let absent = reach.absent.or_else(|| (endpoints.is_empty() && !unresolved.is_empty()).then(nowhere));
+        let load = self.endpoints.load(&cluster);
         Target {
             id: wanted.id.clone(),
             cluster,
@@ -159,6 +170,7 @@ impl Targets<'_> {
             protocol: reach.protocol,
             connect_timeout: wanted.connect_timeout,
             outlier: wanted.outlier,
+            breaker: Breaker::new(self.settings.thresholds, load),
             weights: Weights::new(&weights),
             balance: Balance::compile(wanted.load_balancer, &endpoints),
             endpoints: endpoints.into(),

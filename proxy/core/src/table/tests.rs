@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fixtures::{Chains, catalog, get, instance, name, peer, resolve, target_id};
 use super::*;
 use crate::Tick;
+use crate::breaker::Breaker;
 use crate::catalog::{Catalog, Peer};
 use crate::chain::{Node, NodeKey, Overrides};
 use crate::endpoint::{Address, Endpoint, Endpoints};
@@ -343,6 +344,7 @@ fn the_local_application_is_a_table_of_one_target() {
         protocol: Protocol::Http,
         connect_timeout: Duration::from_secs(5),
         outlier: OutlierPolicy::default(),
+        breaker: Breaker::default(),
         endpoints: [Arc::new(Endpoint::new(Address::Ip(([127, 0, 0, 1], 80).into()), 0, 1))].into(),
         weights: Weights::default(),
         balance: Balance::default(),

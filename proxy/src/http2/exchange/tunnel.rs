@@ -19,6 +19,7 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use spillway_core::pick::Pick;
 
 use super::{Bridge, Up};
+use crate::attempt::overflow;
 use crate::body::Broken;
 use crate::conn::Conn;
 use crate::deadline::Deadline;
@@ -30,6 +31,7 @@ use crate::http2::received::Received;
 use crate::http2::upstream::Opened;
 use crate::pool::Upstream;
 use crate::relay;
+use crate::slot::Slot;
 use crate::worker::Worker;
 
 /// What an HTTP/1.1 WebSocket is asked for with.
@@ -74,15 +76,20 @@ impl Opened {
     }
 }
 
-/// An HTTP/1.1 connection to an endpoint that otherwise speaks HTTP/2.
+/// An HTTP/1.1 connection to an endpoint that otherwise speaks HTTP/2. A tunnel holds it for as long as it likes, so
+/// nobody waits for it to be over where there may not be another.
 pub(super) async fn dial_lines(
     worker: &Rc<Worker>,
     pick: &Pick<'_>,
     deadline: &Deadline,
 ) -> Result<Upstream, Failure> {
+    let over = |limit| overflow(pick, limit);
+    let slot = Slot::take(worker, pick.target).map_err(over)?;
     let stream = dial_http1(worker, pick.target, pick.endpoint, deadline).await?;
     let counters = worker.pools.counters(pick.endpoint, &worker.shared.stats);
-    Ok(Upstream::new(Conn::new(stream, &worker.buffers), counters))
+    let mut upstream = Upstream::new(Conn::new(stream, &worker.buffers), counters, slot);
+    upstream.begin_request(pick.target.breaker.thresholds).map_err(over)?;
+    Ok(upstream)
 }
 
 /// How far each way of a tunnel has come.

@@ -27,7 +27,7 @@ impl Hop {
             Some(TlsContexts::new(Arc::new(leaf), bundles, policy).expect("contexts"))
         };
         let serve = Inbound { slot: ServiceSlot(0), identity: identity(&web) };
-        let front = Front { role: Role::Inbound, protocol: Protocol::Grpc, xfcc: None };
+        let front = Front { role: Role::Inbound, protocol: Protocol::Grpc, ..Front::default() };
         let inbound = Proxy::serve(Arc::new(serve), front, &[application], contexts(&web), None);
         let tls = TargetTls {
             sni: Sni::internal(None, &web, &datacenter, ca.trust_domain()),

@@ -24,7 +24,8 @@ async fn check(front: Front, application: SocketAddr, path: &str, format: &str, 
     assert_eq!(soon(line).await, expected);
 }
 
-const GRPC: Front = Front { role: Role::Outbound, xfcc: None, protocol: Protocol::Grpc };
+const GRPC: Front =
+    Front { role: Role::Outbound, xfcc: None, protocol: Protocol::Grpc, thresholds: Thresholds::UNLIMITED };
 
 #[tokio::test]
 async fn a_call_is_logged_with_its_status_from_wherever_that_stood() {

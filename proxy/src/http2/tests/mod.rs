@@ -4,6 +4,7 @@ mod applications;
 mod failures;
 mod floods;
 mod hops;
+mod limits;
 mod logs;
 mod rules;
 mod traffic;
@@ -22,6 +23,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use spillway_certs::TlsContexts;
+use spillway_core::breaker::{Breaker, Thresholds};
 use spillway_core::endpoint::{Address, Endpoint};
 use spillway_core::entry::Protocol;
 use spillway_core::name::{Locus, TargetId};
@@ -45,6 +47,7 @@ use crate::worker::{Shared, Worker, Workers};
 struct Proxy {
     address: SocketAddr,
     workers: Workers,
+    shared: Arc<Shared>,
     stats: Arc<ServiceStats>,
     endpoints: Vec<Arc<Endpoint>>,
     _listener: Listener,
@@ -56,11 +59,17 @@ struct Front {
     role: Role,
     xfcc: Option<&'static str>,
     protocol: Protocol,
+    thresholds: Thresholds,
 }
 
 impl Default for Front {
     fn default() -> Self {
-        Self { role: Role::Outbound, xfcc: None, protocol: Protocol::Http2 }
+        Self {
+            role: Role::Outbound,
+            xfcc: None,
+            protocol: Protocol::Http2,
+            thresholds: Thresholds::default(),
+        }
     }
 }
 
@@ -124,6 +133,7 @@ impl Proxy {
             protocol: front.protocol,
             connect_timeout: Duration::from_secs(5),
             outlier: OutlierPolicy::default(),
+            breaker: Breaker::new(front.thresholds, Arc::default()),
             endpoints: endpoints.clone().into(),
             weights: Weights::default(),
             balance: Balance::default(),
@@ -144,7 +154,7 @@ impl Proxy {
         let bound = bind(&anywhere, None).expect("port 0 is free");
         let listener = Listener::start(bound, &workers, 0, serve).expect("it is bound");
         let Address::Ip(address) = listener.local else { unreachable!("bound to an IP address") };
-        Self { address, workers, stats, endpoints, _listener: listener }
+        Self { address, workers, shared, stats, endpoints, _listener: listener }
     }
 
     /// A client that knows that HTTP/2 is spoken.

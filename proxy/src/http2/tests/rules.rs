@@ -1,7 +1,12 @@
 use super::applications::{http1, http2, nowhere};
 use super::*;
 
-const INBOUND: Front = Front { role: Role::Inbound, xfcc: Some("By=us;URI=them"), protocol: Protocol::Http2 };
+const INBOUND: Front = Front {
+    role: Role::Inbound,
+    xfcc: Some("By=us;URI=them"),
+    protocol: Protocol::Http2,
+    thresholds: Thresholds::UNLIMITED,
+};
 
 #[tokio::test]
 async fn a_forged_client_certificate_does_not_pass() {

@@ -2,7 +2,8 @@ use super::applications::{by_hand, http1, http2};
 use super::*;
 
 /// What a client of either version sends to an application of either version.
-const HTTP1: Front = Front { role: Role::Outbound, xfcc: None, protocol: Protocol::Http };
+const HTTP1: Front =
+    Front { role: Role::Outbound, xfcc: None, protocol: Protocol::Http, thresholds: Thresholds::UNLIMITED };
 
 fn megabyte() -> String {
     "0123456789abcdef".repeat(64 * 1024)
