@@ -29,6 +29,7 @@ use crate::mux::{self, Hop};
 use crate::pool::Upstream;
 use crate::refusal::Refusal;
 use crate::relay::{self, copy_both};
+use crate::retry::{RETRIED, mark};
 use crate::slot::{self, Room, Slot, room};
 use crate::stream::Stream;
 use crate::worker::Worker;
@@ -50,6 +51,8 @@ pub struct Http1Exchange<'c> {
     expires: Option<Tick>,
     /// Of the request and, for the access log, of what came back.
     passed: Passed,
+    /// Whether we send it once more.
+    retried: bool,
     /// What becomes of the downstream connection.
     pub end: End,
 }
@@ -111,6 +114,7 @@ impl<'c> Http1Exchange<'c> {
             upstream: None,
             expires: None,
             passed,
+            retried: false,
             end: End::Close,
         }
     }
@@ -125,6 +129,7 @@ impl<'c> Http1Exchange<'c> {
             request_id: passed.id.as_ref().map(<[u8; 36]>::as_slice),
             upgrade: view.head.upgrade(),
             expect_continue: view.head.expect_continue(),
+            extra: mark(self.retried && pick.target.tls.is_some()),
             ..as_decided(view, pick.target, decision)
         };
         write_request(view.head, view.buf, &out, upstream.conn.output());
@@ -244,14 +249,14 @@ impl<'c> Http1Exchange<'c> {
             && !self.downstream.conn.eof
             && !self.worker.draining();
         self.end = if keep_alive { End::KeepAlive } else { End::Close };
-        let cookies = cookie_lines(decision);
+        let lines = own_lines(decision, self.retried && self.downstream.facts.role == Role::Gateway);
         let out = ResponseOut {
             edits: [decision.leg_headers.map(|leg| &leg.response), Some(&decision.route.headers.response)],
             downstream: version,
             keep_alive,
             framing,
             strip_own: true,
-            extra: &cookies,
+            extra: &lines,
         };
         write_response(self.response, upstream.input.data(), &out, self.downstream.conn.output());
         upstream.input.consume(self.response.len());
@@ -323,6 +328,10 @@ impl Exchange for Http1Exchange<'_> {
         }
     }
 
+    fn may_retry(&self) -> bool {
+        self.replayable() && !retried_before(self.downstream.facts.role, &self.view)
+    }
+
     fn idempotent(&self) -> bool {
         self.view.head.is_idempotent()
     }
@@ -372,6 +381,7 @@ impl Exchange for Http1Exchange<'_> {
     }
 
     async fn back_off(&mut self, wait: Duration) {
+        self.retried = true;
         let at = self.worker.deadline_tick(wait);
         // The next attempt goes to another endpoint, so a wait shorter than a tick is not worth one.
         if wait < Duration::from_millis(Tick::MILLIS) {
@@ -567,9 +577,15 @@ pub(crate) fn as_decided<'a>(
     }
 }
 
-/// What the response gets for cookies that had to be made: as a rule, without an allocation, nothing.
-pub(crate) fn cookie_lines<'a>(decision: &'a Decision<'_>) -> Vec<(&'a str, &'a str)> {
-    decision.set_cookies.iter().map(|cookie| ("set-cookie", cookie.as_str())).collect()
+/// What the response gets of ours, such as cookies that had to be made: as a rule, without an allocation, nothing.
+pub(crate) fn own_lines<'a>(decision: &'a Decision<'_>, retried: bool) -> Vec<(&'a str, &'a str)> {
+    let cookies = decision.set_cookies.iter().map(|cookie| ("set-cookie", cookie.as_str()));
+    cookies.chain(mark(retried).iter().copied()).collect()
+}
+
+/// Whether whoever sent a request says that it is one sent once more. An application is not asked.
+pub(crate) fn retried_before(role: Role, view: &HeadView<'_>) -> bool {
+    role != Role::Outbound && view.end_to_end().any(|(name, _)| name.eq_ignore_ascii_case(RETRIED))
 }
 
 /// What `forward` needs to know of an answer.
@@ -581,7 +597,9 @@ pub(crate) fn answer(head: &ResponseHead, bytes: &[u8], pick: &Pick<'_>) -> Answ
     let unprocessed = (head.status() == 503 || grpc_status == Some(14))
         && pick.target.tls.is_some()
         && head.value(bytes, UNPROCESSED).is_some();
-    Answer { status: head.status(), grpc_status, unprocessed, verdict_follows: false }
+    let failed = head.status() >= 400 || grpc_status.is_some_and(|status| status > 0);
+    let retried = failed && pick.target.tls.is_some() && head.value(bytes, RETRIED).is_some();
+    Answer { status: head.status(), grpc_status, unprocessed, retried, verdict_follows: false }
 }
 
 /// A random UUID for a request that comes from an application without one (Envoy's `x-request-id`).

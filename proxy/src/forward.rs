@@ -14,13 +14,14 @@ use spillway_core::breaker::Overflow;
 use spillway_core::endpoint::Endpoint;
 use spillway_core::outlier::Outcome;
 use spillway_core::pick::{Pick, Resolver, Target, Tried};
-use spillway_core::table::{Caller, Decision, Request, RequestHead, RetryPolicy};
+use spillway_core::table::{Caller, Decision, Request, RequestHead};
 
 use crate::access_log::{Ended, Record, Story};
 use crate::deadline::Deadline;
 use crate::dial::DialError;
 use crate::generation::{Service, Snapshot};
 use crate::refusal::Refusal;
+use crate::retry::Retries;
 use crate::stats::ServiceCounters;
 use crate::worker::Worker;
 
@@ -36,6 +37,9 @@ pub trait Exchange {
     /// Whether the whole request can be sent once more.
     fn replayable(&self) -> bool;
 
+    /// Whether it can be sent once more, and no hop before us does that.
+    fn may_retry(&self) -> bool;
+
     /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.2).
     fn idempotent(&self) -> bool;
 
@@ -47,7 +51,7 @@ pub trait Exchange {
         timeout: Option<Duration>,
     ) -> Result<Answer, Failure>;
 
-    /// Waits before the next attempt.
+    /// Waits before a retry. What is sent and answered from then on is marked as retried.
     async fn back_off(&mut self, wait: Duration);
 
     /// Passes the answer of the last attempt on; `grpc-status` of its trailers, when it had one. An error means
@@ -82,6 +86,8 @@ pub struct Answer {
     pub grpc_status: Option<u8>,
     /// The upstream's sidecar or gateway says that no application saw the request.
     pub unprocessed: bool,
+    /// A hop behind us has retried it in vain.
+    pub retried: bool,
     /// Whether the call failed stands behind the answer, in its trailers: gRPC.
     pub verdict_follows: bool,
 }
@@ -213,10 +219,6 @@ pub(crate) fn overdue(
     deadline.expired(worker.now()).then(|| Failure::TimedOut { target: target.to_string() })
 }
 
-/// Envoy's backoff: a random wait below 25 ms times 2^n - 1, at most 250 ms.
-const BACKOFF_BASE: Duration = Duration::from_millis(25);
-const BACKOFF_MAX: Duration = Duration::from_millis(250);
-
 /// Serves one request of `service`: from the decision to the end of the answer.
 ///
 /// Failing to connect sends nothing, so going on to the next endpoint or failover target is always safe. After
@@ -227,7 +229,7 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
     let draw = worker.draw();
     let mut decision = service.table.decide_for(&asked(exchange, draw));
     let timeout = decision.route.request_timeout;
-    let mut budget = Budget::new(&decision.route.retry, exchange.idempotent());
+    let mut retries = Retries::new(&decision.route.retry, exchange.idempotent());
     let mut tried = Tried::default();
     let mut last: Option<Failure> = None;
     let mut detours = 0;
@@ -260,14 +262,15 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
                     Some(Failure::Unprocessed { target: pick.target.id.to_string(), status: answer.status });
             }
             Ok(answer)
-                if budget.retries_answer(answer)
-                    && exchange.replayable()
-                    && decision.resolver.has_another(&tried, worker.now()) =>
+                if retries.wants_after_answer(answer)
+                    && exchange.may_retry()
+                    && decision.resolver.has_another(&tried, worker.now())
+                    && let Some(wait) = retries.take(pick.target, worker) =>
             {
                 attempt.end(outcome(answer));
                 counters.retries.add(1);
                 last = Some(Failure::Closed { target: pick.target.id.to_string() });
-                exchange.back_off(budget.wait(worker)).await;
+                exchange.back_off(wait).await;
             }
             Ok(answer) => {
                 if !answer.verdict_follows {
@@ -305,9 +308,12 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
                 };
                 if failure.nothing_was_sent() && exchange.replayable() {
                     counters.moved_on.add(1);
-                } else if budget.retries_failure(&failure) && exchange.replayable() {
+                } else if retries.wants_after_failure(&failure)
+                    && exchange.may_retry()
+                    && let Some(wait) = retries.take(pick.target, worker)
+                {
                     counters.retries.add(1);
-                    exchange.back_off(budget.wait(worker)).await;
+                    exchange.back_off(wait).await;
                 } else {
                     break refusal;
                 }
@@ -437,51 +443,5 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         self.endpoint.end();
         self.record(self.outcome);
-    }
-}
-
-/// What is left of a route's retries.
-///
-/// What failed without saying how far it got may have done its work: only an idempotent request is sent again then,
-/// whatever the policy. An answer that the policy names one by one (a status code, 409, a gRPC status) is the
-/// operator's word that nothing was done.
-struct Budget<'a> {
-    policy: &'a RetryPolicy,
-    idempotent: bool,
-    left: u32,
-    made: u32,
-}
-
-impl<'a> Budget<'a> {
-    fn new(policy: &'a RetryPolicy, idempotent: bool) -> Self {
-        Self { policy, idempotent, left: policy.retries, made: 0 }
-    }
-
-    fn retries_answer(&self, answer: Answer) -> bool {
-        let failed = self.policy.on_5xx && answer.status >= 500
-            || self.policy.on_gateway_error && matches!(answer.status, 502..=504);
-        self.left > 0
-            && (failed && self.idempotent
-                || self.policy.on_retriable_4xx && answer.status == 409
-                || self.policy.on_status_codes.contains(&answer.status)
-                || answer.grpc_status.is_some_and(|status| self.policy.on_grpc.contains(&status)))
-    }
-
-    fn retries_failure(&self, failure: &Failure) -> bool {
-        self.left > 0
-            && self.idempotent
-            && match failure {
-                Failure::Closed { .. } => self.policy.on_reset || self.policy.on_5xx,
-                Failure::Answer { .. } => self.policy.on_5xx || self.policy.on_gateway_error,
-                _ => false,
-            }
-    }
-
-    fn wait(&mut self, worker: &Worker) -> Duration {
-        self.left -= 1;
-        self.made += 1;
-        let longest = BACKOFF_BASE.saturating_mul((1 << self.made.min(10)) - 1).min(BACKOFF_MAX);
-        let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(worker.draw().0 % micros.max(1))
     }
 }

@@ -31,6 +31,7 @@ pub mod pool;
 pub mod process;
 pub mod refusal;
 pub mod relay;
+mod retry;
 pub mod serve;
 pub mod sidecar;
 pub mod slot;

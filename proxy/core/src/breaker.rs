@@ -23,6 +23,12 @@ pub struct Thresholds {
     pub requests: u32,
 }
 
+/// At most this share of a target's active requests, in per cent, may be retries at a time, and in any case so many: as
+/// Envoy's retry budget. A target that fails is asked a quarter more than its callers ask for, not several times as much,
+/// and one that is merely unlucky with a few requests gets them again.
+const RETRY_BUDGET: u64 = 20;
+const FEW_RETRIES: u32 = 3;
+
 /// What holds where no `Limits` say otherwise (Envoy's default).
 pub const DEFAULT_THRESHOLD: u32 = 1024;
 
@@ -116,10 +122,12 @@ pub struct Load {
     connections: Gauge,
     pending: Gauge,
     requests: Gauge,
+    retries: Gauge,
     /// Of the pending, those that stand in line for a connection because there may not be another.
     waiting: AtomicU32,
     connection_overflows: AtomicU64,
     pending_overflows: AtomicU64,
+    retry_overflows: AtomicU64,
 }
 
 impl Load {
@@ -136,6 +144,22 @@ impl Load {
     /// Requests that have a connection.
     pub fn requests(&self) -> u32 {
         self.requests.value()
+    }
+
+    /// Retries under way.
+    pub fn retries(&self) -> u32 {
+        self.retries.value()
+    }
+
+    /// How many retries may be under way just now.
+    pub fn retry_budget(&self) -> u32 {
+        let active = u64::from(self.requests()) + u64::from(self.pending());
+        u32::try_from(active * RETRY_BUDGET / 100).unwrap_or(u32::MAX).max(FEW_RETRIES)
+    }
+
+    /// Retries that were left undone for want of budget (`upstream_rq_retry_overflow`).
+    pub fn retry_overflows(&self) -> u64 {
+        self.retry_overflows.load(Relaxed)
     }
 
     /// Connections that could not be made (`upstream_cx_overflow`).
@@ -220,6 +244,15 @@ impl Breaker {
     pub fn pending(&self) -> Result<Permit, Overflow> {
         let permit = self.permit(|load| &load.pending, self.thresholds.pending);
         permit.ok_or_else(|| self.turn_away(Resource::Pending))
+    }
+
+    /// A place for one more retry; None, counted, when the budget is spent.
+    pub fn retry(&self) -> Option<Permit> {
+        let permit = self.permit(|load| &load.retries, self.load.retry_budget());
+        if permit.is_none() {
+            self.load.retry_overflows.fetch_add(1, Relaxed);
+        }
+        permit
     }
 
     /// Counts a request that is turned away for want of this.
@@ -339,6 +372,25 @@ mod tests {
             Err(Overflow { of: Resource::Requests, most: LIMIT })
         );
         assert_eq!(breaker.load.pending_overflows(), 2);
+    }
+
+    #[test]
+    fn a_fifth_of_the_active_requests_may_be_retries_and_three_in_any_case() {
+        for (active, retries) in [(0, 3), (15, 3), (19, 3), (20, 4), (100, 20)] {
+            let breaker = Breaker::default();
+            let begun = (0..active).filter(|_| breaker.load.begin_request(breaker.thresholds).is_ok());
+            assert_eq!(begun.count(), active);
+            let permits: Vec<_> = std::iter::from_fn(|| breaker.retry()).collect();
+            assert_eq!(permits.len(), retries, "of {active}");
+            assert_eq!(breaker.load.retry_overflows(), 1);
+            drop(permits);
+            assert_eq!(breaker.load.retries(), 0);
+        }
+    }
+
+    #[test]
+    fn retries_never_exceed_their_budget_and_are_always_given_back() {
+        contend(Breaker::retry, Load::retries);
     }
 
     #[test]

@@ -101,9 +101,14 @@ fn circuit_breakers(target: &Target) -> Value {
 }
 
 /// What a target may have at once, by Envoy's names. As with Envoy, no limit is the largest number that there is.
-fn limits(target: &Target) -> [(&'static str, u32); 3] {
+fn limits(target: &Target) -> [(&'static str, u32); 4] {
     let Thresholds { connections, pending, requests } = target.breaker.thresholds;
-    [("max_connections", connections), ("max_pending_requests", pending), ("max_requests", requests)]
+    [
+        ("max_connections", connections),
+        ("max_pending_requests", pending),
+        ("max_requests", requests),
+        ("max_retries", target.breaker.load.retry_budget()),
+    ]
 }
 
 fn address(address: &Address) -> Value {

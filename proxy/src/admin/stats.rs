@@ -92,10 +92,12 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
             ("membership_healthy", true, members - ejected),
             ("upstream_cx_overflow", false, load.connection_overflows()),
             ("upstream_rq_pending_overflow", false, load.pending_overflows()),
+            ("upstream_rq_retry_overflow", false, load.retry_overflows()),
             ("upstream_rq_pending_active", true, load.pending().into()),
             ("circuit_breakers.default.cx_open", true, open(load.connections(), most.connections)),
             ("circuit_breakers.default.rq_pending_open", true, open(load.pending(), most.pending)),
             ("circuit_breakers.default.rq_open", true, open(load.requests(), most.requests)),
+            ("circuit_breakers.default.rq_retry_open", true, open(load.retries(), load.retry_budget())),
             ("outlier_detection.ejections_active", true, ejected),
             ("outlier_detection.ejections_enforced_total", false, ejections),
         ] {

@@ -26,17 +26,19 @@ use super::received::Received;
 use super::upstream::{self, Opened, Place};
 use super::{grpc, head};
 use crate::access_log::Record;
-use crate::attempt::{answer, as_decided, connect, cookie_lines, new_request_id};
+use crate::attempt::{answer, as_decided, connect, new_request_id, own_lines, retried_before};
 use crate::body::{self, Broken};
 use crate::conn::Conn;
 use crate::downstream::STREAM_IDLE;
 use crate::forward::{Answer, Exchange, Failure, overdue};
+use crate::generation::Role;
 use crate::http1::{
     BodyReader, Framing, HeadView, Parse, RequestFacts, RequestOut, ResponseFraming, ResponseHead,
     ResponseOut, parse_response, write_request,
 };
 use crate::pool::Upstream;
 use crate::refusal::Refusal;
+use crate::retry::mark;
 use crate::slot;
 use crate::worker::Worker;
 
@@ -68,6 +70,8 @@ pub(super) struct Bridge<'w, R> {
     id: Option<[u8; 36]>,
     /// The answer's body.
     download: Pump,
+    /// Whether we send it once more.
+    retried: bool,
 }
 
 /// An upstream that has the request's head.
@@ -113,6 +117,7 @@ impl<'w, R: Received> Bridge<'w, R> {
             due,
             id: None,
             download: Pump::default(),
+            retried: false,
         }
     }
 
@@ -158,6 +163,7 @@ impl<'w, R: Received> Bridge<'w, R> {
             xfcc: vouched.as_deref(),
             request_id: id.as_ref().map(<[u8; 36]>::as_slice),
             upgrade: self.upgrade,
+            extra: mark(self.retried && pick.target.tls.is_some()),
             ..as_decided(view, pick.target, decision)
         };
         match multiplexed {
@@ -174,7 +180,8 @@ impl<'w, R: Received> Bridge<'w, R> {
                 };
                 let key = tunnel::new_key(self.worker, view);
                 let key = key.as_deref().map(|key| (tunnel::KEY, key));
-                let out = RequestOut { extra: key.as_slice(), ..out };
+                let extra: Vec<_> = key.into_iter().chain(out.extra.iter().copied()).collect();
+                let out = RequestOut { extra: &extra, ..out };
                 write_request(view.head, view.buf, &out, upstream.conn.output());
                 let (sink, left) = match view.head.framing() {
                     Framing::Chunked => (body::Sink::Chunked, None),
@@ -395,6 +402,10 @@ impl<R: Received> Exchange for Bridge<'_, R> {
         self.kept.whole()
     }
 
+    fn may_retry(&self) -> bool {
+        self.replayable() && !retried_before(self.received.facts().role, self.received.view())
+    }
+
     fn idempotent(&self) -> bool {
         self.received.view().head.is_idempotent()
     }
@@ -456,6 +467,7 @@ impl<R: Received> Exchange for Bridge<'_, R> {
     }
 
     async fn back_off(&mut self, wait: Duration) {
+        self.retried = true;
         // The next attempt goes to another endpoint, so a wait shorter than a tick is not worth one.
         if wait < Duration::from_millis(Tick::MILLIS) {
             return;
@@ -468,11 +480,11 @@ impl<R: Received> Exchange for Bridge<'_, R> {
         // `forward` responds only after an attempt that was answered.
         let Some(mut up) = self.upstream.take() else { return Err(Failure::Abandoned) };
         self.kept.give_up();
-        let cookies = cookie_lines(decision);
+        let lines = own_lines(decision, self.retried && self.received.facts().role == Role::Gateway);
         let spec = ResponseOut {
             edits: [decision.leg_headers.map(|leg| &leg.response), Some(&decision.route.headers.response)],
             strip_own: true,
-            extra: &cookies,
+            extra: &lines,
             ..ResponseOut::default()
         };
         let switched = self.response.upgraded();
