@@ -22,8 +22,9 @@ use crate::downstream::{self, Downstream, End, STREAM_IDLE, UNPROCESSED};
 use crate::forward::{Answer, Exchange, Failure, overdue};
 use crate::generation::Role;
 use crate::http1::{
-    BodyReader, Framing, HeadView, Parse, PathOut, RequestFacts, RequestHead, RequestOut, ResponseFraming,
-    ResponseHead, ResponseOut, Version, parse_response, write_request, write_response,
+    BodyReader, Framing, HeadView, MOST_INFORMATIONAL, Malformed, Parse, PathOut, Reason, RequestFacts,
+    RequestHead, RequestOut, ResponseFraming, ResponseHead, ResponseOut, Version, parse_response,
+    write_request, write_response,
 };
 use crate::mux::{self, Hop};
 use crate::pool::Upstream;
@@ -45,6 +46,8 @@ pub struct Http1Exchange<'c> {
     view: HeadView<'c>,
     body: RequestBody,
     response: &'c mut ResponseHead,
+    /// Informational responses that came before the final one.
+    informed: u32,
     /// The connection whose answer's head is at hand.
     upstream: Option<Upstream>,
     /// When the request's time is up; known once the whole request has been read.
@@ -111,6 +114,7 @@ impl<'c> Http1Exchange<'c> {
             view,
             body,
             response,
+            informed: 0,
             upstream: None,
             expires: None,
             passed,
@@ -165,6 +169,16 @@ impl<'c> Http1Exchange<'c> {
         self.downstream.deadline.set_at(self.expires.map_or(silent, |expires| expires.min(silent)));
     }
 
+    /// Whose fault it is that nothing has moved: a body that stops coming says nothing of the upstream.
+    fn blame(&self, late: Failure, upstream: &Conn) -> Failure {
+        match (&self.body, late) {
+            (RequestBody::Streaming { body, .. }, Failure::TimedOut { .. }) if body.is_starved(upstream) => {
+                Failure::Request { reason: Reason::SlowBody }
+            }
+            (_, late) => late,
+        }
+    }
+
     /// Drives the request out and waits for the head of its answer.
     fn poll_answer(
         &mut self,
@@ -175,7 +189,7 @@ impl<'c> Http1Exchange<'c> {
         match self.poll_send(cx, upstream) {
             Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Err(Failure::Abandoned)),
             Poll::Ready(Err(Broken::Malformed(reason))) => {
-                return Poll::Ready(Err(Failure::Request { status: 400, reason }));
+                return Poll::Ready(Err(Failure::Request { reason }));
             }
             // An upstream that stops reading may have answered already: that answer counts.
             Poll::Ready(Err(Broken::Sink) | Ok(())) | Poll::Pending => {}
@@ -215,6 +229,11 @@ impl<'c> Http1Exchange<'c> {
                 Ok(Parse::Partial) => break,
                 Ok(Parse::Complete) if !self.response.is_informational() => return Ok(Poll::Ready(())),
                 Ok(Parse::Complete) => {
+                    self.informed += 1;
+                    if self.informed > MOST_INFORMATIONAL {
+                        let reason = Reason::TooManyInformational;
+                        return Err(Failure::Answer { target: target.to_string(), reason });
+                    }
                     if self.view.head.version() == Version::Http11 {
                         let out = ResponseOut { keep_alive: true, strip_own: true, ..ResponseOut::default() };
                         let data = upstream.input.data();
@@ -222,8 +241,7 @@ impl<'c> Http1Exchange<'c> {
                     }
                     upstream.input.consume(self.response.len());
                 }
-                Err(malformed) => {
-                    let reason = malformed.reason.as_str();
+                Err(Malformed { reason }) => {
                     return Err(Failure::Answer { target: target.to_string(), reason });
                 }
             }
@@ -281,7 +299,12 @@ impl<'c> Http1Exchange<'c> {
         }
         std::future::poll_fn(|cx| {
             if let Some(failure) = overdue(self.worker, &self.downstream.deadline, target) {
-                return Poll::Ready(Err(failure));
+                let waits = body.as_ref().is_some_and(|body| body.is_starved(&self.downstream.conn));
+                return Poll::Ready(Err(match failure {
+                    // A reader that stalls says nothing of the upstream.
+                    Failure::TimedOut { .. } if !waits => Failure::Unread,
+                    failure => failure,
+                }));
             }
             self.wind_clock(None, idle);
             if !self.body_done() {
@@ -352,7 +375,7 @@ impl Exchange for Http1Exchange<'_> {
             self.write(&mut upstream, pick, decision);
             let answered = std::future::poll_fn(|cx| {
                 if let Some(failure) = overdue(self.worker, &self.downstream.deadline, target) {
-                    return Poll::Ready(Err(failure));
+                    return Poll::Ready(Err(self.blame(failure, &upstream.conn)));
                 }
                 let answered = self.poll_answer(cx, &mut upstream.conn, target);
                 // Behind it, as the last of the request may just have left.

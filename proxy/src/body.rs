@@ -6,7 +6,7 @@
 use std::task::{Context, Poll, ready};
 
 use crate::conn::Conn;
-use crate::http1::{BodyReader, Ended, Step, Trailers, write_chunk, write_last_chunk};
+use crate::http1::{BodyReader, Ended, Malformed, Reason, Step, Trailers, write_chunk, write_last_chunk};
 
 /// How a body is delimited where it goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,9 +35,15 @@ pub enum Broken {
     /// The side it comes from failed, or ended too early.
     Source,
     /// The side it comes from sent what is no body.
-    Malformed(&'static str),
+    Malformed(Reason),
     /// The side it goes to failed.
     Sink,
+}
+
+impl From<Malformed> for Broken {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed.reason)
+    }
 }
 
 impl Body {
@@ -59,6 +65,11 @@ impl Body {
     /// The trailers, once all of it has been handed over.
     pub fn trailers(&self) -> Trailers<'_> {
         self.reader.trailers()
+    }
+
+    /// Whether it is for its source that it does not move: the receiver has taken all that came.
+    pub fn is_starved(&self, to: &Conn) -> bool {
+        !self.reader.is_done() && self.pending == 0 && !to.has_output()
     }
 
     /// Moves what can be moved. Ready when the body has been handed over and flushed.
@@ -104,8 +115,7 @@ impl Body {
 
     /// Finds the next data in what is at hand.
     fn decode(&mut self, from: &mut Conn) -> Result<(), Broken> {
-        let malformed = |malformed: crate::http1::Malformed| Broken::Malformed(malformed.reason.as_str());
-        match self.reader.decode(from.input.data()).map_err(malformed)? {
+        match self.reader.decode(from.input.data())? {
             Step::Data(range) => {
                 from.input.consume(range.start);
                 self.pending = range.len();

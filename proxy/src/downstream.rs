@@ -15,7 +15,8 @@ use crate::access_log::{self, Ends};
 use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::generation::{Role, ServiceSlot};
-use crate::http1::{HeadView, RefusalOut, write_refusal};
+use crate::http1::{HeadView, Reason, RefusalOut, write_refusal};
+use crate::malformed::Sender;
 use crate::refusal::Refusal;
 use crate::stream::Stream;
 use crate::vouch::Vouched;
@@ -107,7 +108,8 @@ pub enum End {
 }
 
 /// Counts and logs a request that was refused before it could be forwarded.
-pub(crate) fn note_malformed(worker: &Worker, facts: &Facts, ends: &Ends, refusal: &Refusal) {
+pub(crate) fn note_malformed(worker: &Worker, facts: &Facts, ends: &Ends, reason: Reason) {
+    let refusal = &Refusal::Malformed { reason };
     if let Some(service) = worker.snapshot().service(facts.slot) {
         let counters = service.stats.of(worker.index);
         counters.requests.add(1);
@@ -115,7 +117,14 @@ pub(crate) fn note_malformed(worker: &Worker, facts: &Facts, ends: &Ends, refusa
         counters.answered(refusal.status());
     }
     access_log::refused_request(worker, ends, facts.identity.as_deref(), refusal);
-    tracing::debug!(flag = refusal.flag(), "{refusal}");
+    worker.shared.stats.malformed.note(Sender::Downstream(facts.caller()), reason, worker.now());
+}
+
+/// Counts a connection that is closed for its silence between requests.
+pub(crate) fn count_idle(worker: &Worker, facts: &Facts) {
+    if let Some(service) = worker.snapshot().service(facts.slot) {
+        service.stats.of(worker.index).idle_timeouts.add(1);
+    }
 }
 
 /// Whether an answer of our own says that no application saw the request. The application's side is never told:

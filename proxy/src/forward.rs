@@ -20,6 +20,8 @@ use crate::access_log::{Ended, Record, Story};
 use crate::deadline::Deadline;
 use crate::dial::DialError;
 use crate::generation::{Service, Snapshot};
+use crate::http1::Reason;
+use crate::malformed::Sender;
 use crate::refusal::Refusal;
 use crate::retry::Retries;
 use crate::stats::ServiceCounters;
@@ -119,12 +121,12 @@ pub enum Failure {
         target: String,
     },
     /// The answer breaks HTTP.
-    #[error("malformed answer from {target}: {reason}")]
+    #[error("malformed answer from {target}: {}", .reason.as_str())]
     Answer {
         /// Whose.
         target: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: Reason,
     },
     /// A limit of the target is reached.
     #[error("limit reached: {limit} of {target}")]
@@ -147,12 +149,10 @@ pub enum Failure {
         target: String,
     },
     /// The request's body breaks HTTP.
-    #[error("malformed request: {reason}")]
+    #[error("malformed request: {}", .reason.as_str())]
     Request {
-        /// 400, as far as known today.
-        status: u16,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: Reason,
     },
     /// The process drains, and the time for that is over.
     #[error("this process is about to stop, without an answer from {target}")]
@@ -163,6 +163,9 @@ pub enum Failure {
     /// The downstream left.
     #[error("the downstream left")]
     Abandoned,
+    /// The downstream stays, and takes nothing of its answer for as long as its route allows.
+    #[error("the downstream does not take its answer")]
+    Unread,
 }
 
 impl Failure {
@@ -184,7 +187,8 @@ impl Failure {
             | Self::NoRoom { .. }
             | Self::Request { .. }
             | Self::Draining { .. }
-            | Self::Abandoned => Outcome::Abandoned,
+            | Self::Abandoned
+            | Self::Unread => Outcome::Abandoned,
         }
     }
 
@@ -195,14 +199,16 @@ impl Failure {
                 Refusal::ConnectFailed { cause: self.to_string() }
             }
             Self::Closed { target } => Refusal::UpstreamClosed { target: target.clone() },
-            Self::Answer { target, reason } => Refusal::UpstreamMalformed { target: target.clone(), reason },
+            Self::Answer { target, reason } => {
+                Refusal::UpstreamMalformed { target: target.clone(), reason: *reason }
+            }
             Self::Overflow { target, limit } => Refusal::Overflow { target: target.clone(), limit: *limit },
             Self::NoRoom { target } | Self::TimedOut { target } => {
                 Refusal::Timeout { target: target.clone() }
             }
-            Self::Request { status, reason } => Refusal::Malformed { status: *status, reason },
+            Self::Request { reason } => Refusal::Malformed { reason: *reason },
             Self::Draining { target } => Refusal::Draining { target: Some(target.clone()) },
-            Self::Abandoned => return None,
+            Self::Abandoned | Self::Unread => return None,
         })
     }
 }
@@ -280,13 +286,13 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
                 counters.answered(answer.status);
                 story.answered(worker, exchange);
                 let passed_on = exchange.respond(&pick, &decision).await;
-                attempt.end(match &passed_on {
+                match &passed_on {
                     Ok(status) if answer.verdict_follows => {
-                        outcome(Answer { grpc_status: *status, ..answer })
+                        attempt.end(outcome(Answer { grpc_status: *status, ..answer }));
                     }
-                    Ok(_) => Outcome::Abandoned,
-                    Err(failure) => failure.outcome(),
-                });
+                    Ok(_) => attempt.end(Outcome::Abandoned),
+                    Err(failure) => attempt.fail(failure),
+                }
                 // What went elsewhere before took the time of others, too, and a tunnel that of its users.
                 if let Some(took) = request.done(passed_on.is_ok())
                     && tried.len() == 1
@@ -300,7 +306,7 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
                 return story.end(worker, exchange, Some((service, &decision)), &ended);
             }
             Err(failure) => {
-                attempt.end(failure.outcome());
+                attempt.fail(&failure);
                 story.failed(&failure);
                 let Some(refusal) = failure.refusal() else {
                     counters.answered(0);
@@ -321,7 +327,7 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
             }
         }
     };
-    refuse(counters, exchange, &refusal).await;
+    refuse(worker, counters, exchange, &refusal).await;
     story.end(worker, exchange, Some((service, &decision)), &Ended::Refused(&refusal));
 }
 
@@ -356,7 +362,15 @@ fn other_leg<'t>(
     service.table.instead(decision, request, tried, worker.now())
 }
 
-async fn refuse<E: Exchange>(counters: &ServiceCounters, exchange: &mut E, refusal: &Refusal) {
+async fn refuse<E: Exchange>(
+    worker: &Worker,
+    counters: &ServiceCounters,
+    exchange: &mut E,
+    refusal: &Refusal,
+) {
+    if let Refusal::Malformed { reason } = refusal {
+        worker.shared.stats.malformed.note(Sender::Downstream(exchange.caller()), *reason, worker.now());
+    }
     counters.refused(refusal);
     counters.answered(refusal.status());
     tracing::debug!(flag = refusal.flag(), "{refusal}");
@@ -431,6 +445,15 @@ impl<'a> Attempt<'a> {
             let (target, endpoint) = (&self.target.id, &self.endpoint.address);
             tracing::info!(%target, %endpoint, ?change, "outlier ejection");
         }
+    }
+
+    /// Ends it by a failure. An answer that breaks HTTP is seen here, whatever becomes of the request.
+    fn fail(self, failure: &Failure) {
+        if let Failure::Answer { reason, .. } = failure {
+            let Worker { shared, .. } = self.worker;
+            shared.stats.malformed.note(Sender::Upstream(&self.target.id), *reason, self.worker.now());
+        }
+        self.end(failure.outcome());
     }
 
     /// Ends it. `Abandoned` adds nothing to what was recorded.

@@ -20,11 +20,11 @@ pub mod downstream;
 pub mod draw;
 pub mod forward;
 pub mod generation;
-/// The strict HTTP/1.1 codec: bytes to typed heads and back, no sockets.
 pub mod http1;
 pub mod http2;
 pub mod inbound;
 pub mod listener;
+pub mod malformed;
 pub mod mux;
 pub mod outbound;
 pub mod pool;

@@ -4,15 +4,15 @@ use std::fmt;
 
 use spillway_core::breaker::Overflow;
 
+use crate::http1::Reason;
+
 /// Why a request gets an answer of our own.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// The request breaks HTTP; the reason in words.
+    /// The request breaks HTTP.
     Malformed {
-        /// 400, or 431 when the head is too large.
-        status: u16,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: Reason,
     },
     /// No route, or the listener's upstream is gone from the configuration.
     NoRoute,
@@ -36,7 +36,7 @@ pub enum Refusal {
         /// Whose.
         target: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: Reason,
     },
     /// No complete answer in time.
     Timeout {
@@ -67,7 +67,7 @@ impl Refusal {
     /// The status of the answer.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Malformed { status, .. } => *status,
+            Self::Malformed { reason } => reason.status(),
             Self::NoRoute => 404,
             Self::UpstreamMalformed { .. } => 502,
             Self::NoEndpoint { .. }
@@ -119,7 +119,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed { reason, .. } => write!(f, "malformed request: {reason}"),
+            Self::Malformed { reason, .. } => write!(f, "malformed request: {}", reason.as_str()),
             Self::NoRoute => f.write_str("no route: this upstream is not configured"),
             Self::NoEndpoint { target } => write!(f, "no available endpoint: {target}"),
             Self::ConnectFailed { cause } => write!(f, "every connection attempt failed: {cause}"),
@@ -127,7 +127,7 @@ impl fmt::Display for Refusal {
                 write!(f, "the upstream closed the connection before its answer: {target}")
             }
             Self::UpstreamMalformed { target, reason } => {
-                write!(f, "malformed answer from {target}: {reason}")
+                write!(f, "malformed answer from {target}: {}", reason.as_str())
             }
             Self::Timeout { target } => write!(f, "request timeout: {target}"),
             Self::Overflow { target, limit } => write!(f, "limit reached: {limit} of {target}"),

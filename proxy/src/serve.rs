@@ -8,10 +8,12 @@ use spillway_core::entry::Protocol;
 
 use crate::attempt::Http1Exchange;
 use crate::conn::Conn;
-use crate::downstream::{Downstream, End, Facts, HEAD, IDLE, abort, close, note_malformed, write_own_answer};
+use crate::downstream::{
+    Downstream, End, Facts, HEAD, IDLE, abort, close, count_idle, note_malformed, write_own_answer,
+};
 use crate::forward::{forward, forward_nowhere};
 use crate::http1::{
-    HeadView, Limits, Malformed, Parse, RequestHead, ResponseHead, parse_request, worth_parsing,
+    HeadView, Limits, Malformed, Parse, Reason, RequestHead, ResponseHead, parse_request, worth_parsing,
 };
 use crate::http2;
 use crate::mux;
@@ -100,7 +102,7 @@ async fn read_head(
     downstream: &mut Downstream,
     head: &mut RequestHead,
 ) -> Result<bool, Malformed> {
-    let Downstream { conn, deadline, .. } = downstream;
+    let Downstream { conn, deadline, facts } = downstream;
     let limits = Limits::default();
     // A session is told that we go away, and its substreams are ended by whoever opened them: so no request meets
     // one that is just being closed.
@@ -124,7 +126,13 @@ async fn read_head(
                     }
                 }
                 Poll::Ready(_) => return Poll::Ready(Ok(false)),
-                Poll::Pending if deadline.expired(worker.now()) => return Poll::Ready(Ok(false)),
+                Poll::Pending if deadline.expired(worker.now()) && begun => {
+                    return Poll::Ready(Err(Reason::SlowHead.into()));
+                }
+                Poll::Pending if deadline.expired(worker.now()) => {
+                    count_idle(worker, facts);
+                    return Poll::Ready(Ok(false));
+                }
                 Poll::Pending if !begun && hangs_up && worker.draining() => return Poll::Ready(Ok(false)),
                 Poll::Pending => return Poll::Pending,
             }
@@ -162,9 +170,9 @@ async fn serve_one(worker: &Rc<Worker>, downstream: &mut Downstream, scratch: &m
 
 /// Answers a head that is no HTTP, and closes.
 async fn reject(worker: &Worker, downstream: &mut Downstream, malformed: Malformed) {
-    let refusal = Refusal::Malformed { status: malformed.status(), reason: malformed.reason.as_str() };
     let Downstream { conn, facts, .. } = &*downstream;
-    note_malformed(worker, facts, facts.ends(&conn.stream), &refusal);
+    note_malformed(worker, facts, facts.ends(&conn.stream), malformed.reason);
+    let refusal = Refusal::Malformed { reason: malformed.reason };
     write_own_answer(downstream, &refusal, false, None);
     close(worker, downstream).await;
 }

@@ -10,6 +10,8 @@ use spillway_core::endpoint::Endpoint;
 use spillway_core::outlier::Outcome;
 
 use crate::assembly::Assembly;
+use crate::http1::Reason;
+use crate::malformed::Malformations;
 use crate::refusal::{FLAGS, Refusal};
 
 /// A number that one worker writes and anyone reads.
@@ -124,6 +126,14 @@ pub struct ServiceCounters {
     pub failovers: Counter,
     /// Answers of our own, by flag.
     pub refusals: [Counter; FLAGS],
+    /// Requests, and connections, that were closed for what they sent.
+    pub protocol_errors: Counter,
+    /// Connections that were closed after a long silence between requests.
+    pub idle_timeouts: Counter,
+    /// Requests whose head was not whole in time.
+    pub head_timeouts: Counter,
+    /// Requests whose body stopped coming.
+    pub body_timeouts: Counter,
     /// From the request's head to the answer's end.
     pub latency: Histogram,
 }
@@ -205,6 +215,14 @@ impl ServiceCounters {
     /// Counts an answer of our own.
     pub fn refused(&self, refusal: &Refusal) {
         self.refusals[refusal.flag_index()].add(1);
+        if let Refusal::Malformed { reason } = refusal {
+            let counter = match reason {
+                Reason::SlowHead => &self.head_timeouts,
+                Reason::SlowBody => &self.body_timeouts,
+                _ => &self.protocol_errors,
+            };
+            counter.add(1);
+        }
     }
 }
 
@@ -261,6 +279,8 @@ impl Drop for OpenUpstream {
 #[derive(Debug, Default)]
 pub struct Stats {
     endpoints: DashMap<u64, Vec<Arc<EndpointCounters>>>,
+    /// Messages that broke HTTP.
+    pub malformed: Malformations,
     /// Connections that a gateway closed because their server name leads nowhere.
     pub unmatched: AtomicU64,
     /// Requests that no service takes any more.

@@ -22,6 +22,7 @@ mod routing;
 mod splits;
 mod stalls;
 mod sticky;
+mod strict;
 mod tcp;
 mod timeouts;
 mod trust;

@@ -193,7 +193,7 @@ fn cut_short(failure: &Failure) -> (&'static str, &'static str) {
     match failure {
         Failure::Abandoned => ("DC", "downstream_remote_disconnect"),
         Failure::Draining { .. } => ("DC", "draining"),
-        Failure::TimedOut { .. } => ("SI", "stream_idle_timeout"),
+        Failure::TimedOut { .. } | Failure::Unread => ("SI", "stream_idle_timeout"),
         Failure::Answer { .. } => ("UPE", "upstream_reset_after_response_started{protocol_error}"),
         Failure::Request { .. } => ("DPE", "malformed_request"),
         Failure::Closed { .. }

@@ -38,15 +38,22 @@ impl Stat {
         }
     }
 
+    /// A counter of ours with several labels.
+    fn labelled(name: String, metric: &str, labels: &[(&'static str, &str)], value: u64) -> Self {
+        let labels = labels.iter().map(|(label, value)| (*label, (*value).to_owned())).collect();
+        Self { name, metric: (metric.to_owned(), labels), gauge: false, value }
+    }
+
     /// Requests to a service that found a leg of its splitters without an endpoint.
     fn empty_leg(service: &str, leg: &str, value: u64) -> Self {
-        let labels = vec![("service", service.to_owned()), ("leg", leg.to_owned())];
-        Self {
-            name: format!("spillway.split.{service}.leg.{leg}.empty_total"),
-            metric: ("spillway_split_empty_leg_total".to_owned(), labels),
-            gauge: false,
-            value,
-        }
+        let name = format!("spillway.split.{service}.leg.{leg}.empty_total");
+        Self::labelled(name, "spillway_split_empty_leg_total", &[("service", service), ("leg", leg)], value)
+    }
+
+    /// Messages of one side that broke HTTP in one way.
+    fn malformed(side: &str, reason: &str, value: u64) -> Self {
+        let name = format!("spillway.malformed.{side}.{reason}_total");
+        Self::labelled(name, "spillway_malformed_total", &[("side", side), ("reason", reason)], value)
     }
 }
 
@@ -122,6 +129,8 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
     ] {
         all.push(Stat::new("spillway", None, stat, false, count.load(Ordering::Relaxed)));
     }
+    let malformed = shared.stats.malformed.counts();
+    all.extend(malformed.map(|(side, reason, count)| Stat::malformed(side, reason.name(), count)));
     let unmatched = shared.stats.unmatched.load(Ordering::Relaxed);
     all.push(Stat::new("listener", None, "no_filter_chain_match", false, unmatched));
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -140,6 +149,10 @@ fn of_service(stats: &ServiceStats, all: &mut Vec<Stat>) {
     for class in 1..=5 {
         push(&format!("downstream_rq_{class}xx"), false, stats.sum(|c| &c.answers[class]));
     }
+    push("downstream_cx_protocol_error", false, stats.sum(|c| &c.protocol_errors));
+    push("downstream_cx_idle_timeout", false, stats.sum(|c| &c.idle_timeouts));
+    push("downstream_rq_header_timeout", false, stats.sum(|c| &c.head_timeouts));
+    push("downstream_rq_idle_timeout", false, stats.sum(|c| &c.body_timeouts));
     push("spillway_retries", false, stats.sum(|c| &c.retries));
     push("spillway_moved_on", false, stats.sum(|c| &c.moved_on));
     push("spillway_failovers", false, stats.sum(|c| &c.failovers));

@@ -15,7 +15,7 @@ use httparse::Header;
 
 use super::Version;
 use super::malformed::Reason;
-use super::text::{Span, elements};
+use super::text::{Span, elements, is_token, trim};
 
 /// What a header line is to a proxy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -238,7 +238,7 @@ impl Fields {
         let passes = |protocol: &&[u8]| {
             let name = protocol.split(|&b| b == b'/').next().unwrap_or_default();
             let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-            let valid = protocol.splitn(2, |&b| b == b'/').all(super::text::is_token);
+            let valid = protocol.splitn(2, |&b| b == b'/').all(is_token);
             valid && !["h2c", "h2", "http", "tls"].into_iter().any(is)
         };
         self.of_kind(Kind::Upgrade).flat_map(|line| elements(line.value.bytes(buf))).filter(passes)
@@ -256,4 +256,20 @@ fn content_length(value: &[u8]) -> Result<u64, Reason> {
         _ => None,
     });
     number.map(i64::cast_unsigned).ok_or(Reason::ContentLength)
+}
+
+/// Why a tokenizer found no name in one of these lines, the first of which is a start line: in the words of the rule
+/// that the first bad one breaks.
+#[cold]
+pub(super) fn bad_name(head: &[u8]) -> Reason {
+    let lines = head.split(|&b| b == b'\n').skip(1);
+    for line in lines {
+        match line.iter().position(|&b| b == b':').map(|colon| &line[..colon]) {
+            _ if matches!(line, [b' ' | b'\t', ..]) => return Reason::FoldedLine,
+            Some(name) if is_token(name) => {}
+            Some(name) if is_token(trim(name)) => return Reason::SpaceBeforeColon,
+            _ => return Reason::HeaderName,
+        }
+    }
+    Reason::HeaderName
 }

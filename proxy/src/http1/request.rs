@@ -1,7 +1,7 @@
 //! Request heads: RFC 9112 §3 and what RFC 9110 adds for requests.
 //!
 //! - RFC 9112 §2.2: empty lines before a request line are skipped, a few of them; anything else is refused.
-//! - §2.3: HTTP/1.0 and HTTP/1.1. HTTP/0.9 has no head and is refused as a request line; other versions with 505.
+//! - §2.3: HTTP/1.0 and HTTP/1.1. HTTP/0.9 has no head and is refused as a request line, other versions as such.
 //! - §3: exactly one space on either side of the target; the method is a token and passes whatever it is.
 //! - §3.2: one Host in HTTP/1.1, at most one in HTTP/1.0, valid in either; an empty one only where the target is
 //!   `*` or names the authority itself.
@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use super::authority::is_authority;
-use super::fields::{Fields, Kind};
+use super::fields::{self, Fields, Kind};
 use super::malformed::{Malformed, Reason};
 use super::target::{self, Target, TargetForm};
 use super::text::{Span, elements, is_token};
@@ -272,7 +272,7 @@ fn empty_lines(buf: &[u8]) -> Result<usize, Reason> {
 #[cold]
 fn why(error: httparse::Error, buf: &[u8]) -> Reason {
     match error {
-        httparse::Error::HeaderName => Reason::HeaderName,
+        httparse::Error::HeaderName => fields::bad_name(buf),
         httparse::Error::HeaderValue => Reason::HeaderValue,
         httparse::Error::NewLine => Reason::LineEnd,
         httparse::Error::TooManyHeaders => Reason::TooManyHeaders,

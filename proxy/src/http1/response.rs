@@ -11,7 +11,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::fields::{Fields, Kind};
+use super::fields::{self, Fields, Kind};
 use super::malformed::{Malformed, Reason};
 use super::text::Span;
 use super::{Limits, Parse, Version};
@@ -40,6 +40,9 @@ pub struct RequestFacts {
     /// It went out with Upgrade.
     pub upgrade: bool,
 }
+
+/// Informational responses that may precede a final one. Each is passed on at once, to a downstream that may not read.
+pub const MOST_INFORMATIONAL: u32 = 64;
 
 /// A response head, as spans into the buffer that it was parsed from. Reused from response to response.
 #[derive(Debug, Default)]
@@ -211,15 +214,15 @@ pub fn parse_response(
         }
         Ok(httparse::Status::Partial) if window.len() >= most => Err(Reason::HeadTooLarge.into()),
         Ok(httparse::Status::Partial) => Ok(Parse::Partial),
-        Err(error) => Err(why(error).into()),
+        Err(error) => Err(why(error, window).into()),
     }
 }
 
 /// What the tokenizer's word for it means in a response.
 #[cold]
-fn why(error: httparse::Error) -> Reason {
+fn why(error: httparse::Error, buf: &[u8]) -> Reason {
     match error {
-        httparse::Error::HeaderName => Reason::HeaderName,
+        httparse::Error::HeaderName => fields::bad_name(buf),
         httparse::Error::HeaderValue => Reason::HeaderValue,
         httparse::Error::NewLine => Reason::LineEnd,
         httparse::Error::TooManyHeaders => Reason::TooManyHeaders,

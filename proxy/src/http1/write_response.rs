@@ -110,9 +110,6 @@ pub fn write_refusal(refusal: &RefusalOut<'_>, out: &mut Vec<u8>) {
     let phrase = status.canonical_reason().unwrap_or_default();
     write_status(status.as_u16(), phrase.as_bytes(), out);
     write_line(b"content-type", b"text/plain", out);
-    if status == http::StatusCode::METHOD_NOT_ALLOWED {
-        write_line(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE", out);
-    }
     write_extra(refusal.extra, out);
     write_connection(!refusal.keep_alive, false, refusal.downstream, out);
     let newline = !refusal.body.ends_with('\n');

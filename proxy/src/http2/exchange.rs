@@ -33,8 +33,8 @@ use crate::downstream::STREAM_IDLE;
 use crate::forward::{Answer, Exchange, Failure, overdue};
 use crate::generation::Role;
 use crate::http1::{
-    BodyReader, Framing, HeadView, Parse, RequestFacts, RequestOut, ResponseFraming, ResponseHead,
-    ResponseOut, parse_response, write_request,
+    self, BodyReader, Framing, HeadView, MOST_INFORMATIONAL, Malformed, Parse, RequestFacts, RequestOut,
+    ResponseFraming, ResponseHead, ResponseOut, parse_response, write_request,
 };
 use crate::pool::Upstream;
 use crate::refusal::Refusal;
@@ -58,6 +58,8 @@ pub(super) struct Bridge<'w, R> {
     response: ResponseHead,
     /// The words of the answer's head.
     text: Vec<u8>,
+    /// Informational answers that came before the final one.
+    informed: u32,
     /// The upstream whose answer's head is at hand.
     upstream: Option<Up>,
     /// The first piece of the answer's body, where that had to be known first.
@@ -111,6 +113,7 @@ impl<'w, R: Received> Bridge<'w, R> {
             awaited,
             response: ResponseHead::default(),
             text: Vec::new(),
+            informed: 0,
             upstream: None,
             first: None,
             expires: None,
@@ -138,6 +141,16 @@ impl<'w, R: Received> Bridge<'w, R> {
     /// Whether the deadline has come.
     fn late(&self) -> bool {
         self.received.deadline().expired(self.worker.now())
+    }
+
+    /// Whose fault it is that nothing has moved: a body that stops coming says nothing of the upstream.
+    fn blame(&self, late: Failure) -> Failure {
+        match late {
+            Failure::TimedOut { .. } if self.expires.is_none() && self.upload.is_starved() => {
+                Failure::Request { reason: http1::Reason::SlowBody }
+            }
+            late => late,
+        }
     }
 
     /// Gets a connection and puts the request's head on it.
@@ -202,7 +215,7 @@ impl<'w, R: Received> Bridge<'w, R> {
     ) -> Result<Up, Failure> {
         let Opened { mut sender, place } = opened;
         let request = head::request(view, out, pick.target.tls.is_some())
-            .map_err(|reason| Failure::Request { status: reason.status(), reason: reason.as_str() })?;
+            .map_err(|reason| Failure::Request { reason })?;
         // What cannot be opened was not sent.
         let target = || pick.target.id.to_string();
         let (response, request) = sender
@@ -241,7 +254,7 @@ impl<'w, R: Received> Bridge<'w, R> {
             match self.poll_upload(cx, up) {
                 Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Err(Failure::Abandoned)),
                 Poll::Ready(Err(Broken::Malformed(reason))) => {
-                    return Poll::Ready(Err(Failure::Request { status: 400, reason }));
+                    return Poll::Ready(Err(Failure::Request { reason }));
                 }
                 // An upstream that stops reading may have answered already: that answer counts.
                 Poll::Ready(Err(Broken::Sink) | Ok(())) | Poll::Pending => {}
@@ -271,10 +284,8 @@ impl<'w, R: Received> Bridge<'w, R> {
             while !conn.input.is_empty() {
                 let parsed =
                     parse_response(conn.input.data(), &Default::default(), facts, &mut self.response);
-                let parsed = parsed.map_err(|malformed| {
-                    let reason = malformed.reason.as_str();
-                    Failure::Answer { target: target(), reason }
-                });
+                let parsed =
+                    parsed.map_err(|Malformed { reason }| Failure::Answer { target: target(), reason });
                 if parsed? == Parse::Partial {
                     break;
                 }
@@ -283,13 +294,13 @@ impl<'w, R: Received> Bridge<'w, R> {
                 self.text.extend_from_slice(&conn.input.data()[..length]);
                 conn.input.consume(length);
                 if self.received.is_connect() && matches!(self.response.status(), 200..=299) {
-                    let reason = "success without a switch of protocols";
+                    let reason = http1::Reason::NoUpgrade;
                     return Poll::Ready(Err(Failure::Answer { target: target(), reason }));
                 }
                 if !self.response.is_informational() {
                     return Poll::Ready(Ok(()));
                 }
-                self.received.inform(cx, &self.response, &self.text);
+                self.inform(cx, pick)?;
             }
             match ready!(conn.poll_fill(cx)) {
                 Ok(n) if n > 0 => {}
@@ -308,7 +319,7 @@ impl<'w, R: Received> Bridge<'w, R> {
     ) -> Poll<Result<(), Failure>> {
         while let Poll::Ready(Some(Ok(informational))) = future.poll_informational(cx) {
             self.read_head(informational, pick)?;
-            self.received.inform(cx, &self.response, &self.text);
+            self.inform(cx, pick)?;
         }
         let response = ready!(Pin::new(future).poll(cx)).map_err(|error| failed(&error, pick))?;
         let (parts, stream) = response.into_parts();
@@ -317,16 +328,23 @@ impl<'w, R: Received> Bridge<'w, R> {
         Poll::Ready(Ok(()))
     }
 
+    /// Passes the informational answer at hand on.
+    fn inform(&mut self, cx: &mut Context<'_>, pick: &Pick<'_>) -> Result<(), Failure> {
+        self.informed += 1;
+        if self.informed > MOST_INFORMATIONAL {
+            let (target, reason) = (pick.target.id.to_string(), http1::Reason::TooManyInformational);
+            return Err(Failure::Answer { target, reason });
+        }
+        self.received.inform(cx, &self.response, &self.text);
+        Ok(())
+    }
+
     fn read_head(&mut self, mut response: Response<()>, pick: &Pick<'_>) -> Result<(), Failure> {
         let facts = self.facts();
         let view = self.received.view();
         let granted = tunnel::asked_for(view).filter(|_| tunnel::is_granted(view, &mut response));
-        head::read_response(&response, facts, granted, &mut self.text, &mut self.response).map_err(
-            |malformed| Failure::Answer {
-                target: pick.target.id.to_string(),
-                reason: malformed.reason.as_str(),
-            },
-        )
+        head::read_response(&response, facts, granted, &mut self.text, &mut self.response)
+            .map_err(|Malformed { reason }| Failure::Answer { target: pick.target.id.to_string(), reason })
     }
 
     /// Passes the answer's body on, and what may be left of the request's.
@@ -334,7 +352,11 @@ impl<'w, R: Received> Bridge<'w, R> {
         let target = || pick.target.id.to_string();
         std::future::poll_fn(|cx| {
             if let Some(failure) = overdue(self.worker, self.received.deadline(), &pick.target.id) {
-                return Poll::Ready(Err(failure));
+                return Poll::Ready(Err(match failure {
+                    // A reader that stalls says nothing of the upstream.
+                    Failure::TimedOut { .. } if !self.download.is_starved() => Failure::Unread,
+                    failure => failure,
+                }));
             }
             self.wind_clock(None, idle);
             if !self.upload.done() {
@@ -383,7 +405,7 @@ fn failed(error: &h2::Error, pick: &Pick<'_>) -> Failure {
         // RFC 9113 section 8.7. A GOAWAY ends only the streams that it says were not looked at.
         Failure::RefusedStream { target }
     } else if error.is_library() {
-        Failure::Answer { target, reason: "malformed HTTP/2" }
+        Failure::Answer { target, reason: http1::Reason::Http2 }
     } else {
         Failure::Closed { target }
     }
@@ -426,7 +448,7 @@ impl<R: Received> Exchange for Bridge<'_, R> {
             self.first = None;
             let answered = std::future::poll_fn(|cx| {
                 if let Some(failure) = overdue(self.worker, self.received.deadline(), &pick.target.id) {
-                    return Poll::Ready(Err(failure));
+                    return Poll::Ready(Err(self.blame(failure)));
                 }
                 let answered = self.poll_answer(cx, &mut up, pick);
                 // Behind it, as the last of the request may just have left.

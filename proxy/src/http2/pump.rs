@@ -14,7 +14,7 @@ use http::HeaderMap;
 use super::head;
 use crate::body::{self, Broken};
 use crate::conn::Conn;
-use crate::http1::{BodyReader, Ended, Step, write_chunk, write_last_chunk};
+use crate::http1::{self, BodyReader, Ended, Step, write_chunk, write_last_chunk};
 
 /// How much of a request's body is kept for another attempt.
 const KEPT: usize = 64 * 1024;
@@ -84,6 +84,11 @@ impl Pump {
     /// Whether the sink has all of it.
     pub(super) fn done(&self) -> bool {
         self.ended
+    }
+
+    /// Whether it is for its source that it does not move.
+    pub(super) fn is_starved(&self) -> bool {
+        !self.ended && self.at_hand.is_none()
     }
 
     /// Moves what can be moved. Ready when the sink has all of it and it was flushed.
@@ -236,7 +241,7 @@ impl StreamBody {
     fn broken(&mut self, error: &h2::Error) -> Broken {
         self.reset = error.reason();
         // What `h2` itself found fault with is the other side's mistake, not its farewell.
-        if error.is_library() { Broken::Malformed("malformed HTTP/2 stream") } else { Broken::Source }
+        if error.is_library() { Broken::Malformed(http1::Reason::Http2) } else { Broken::Source }
     }
 }
 
@@ -283,8 +288,7 @@ impl Source for FromConn<'_> {
                 return Poll::Ready(Ok(Piece::End(Some(trailers).filter(|map| !map.is_empty()))));
             }
             if !conn.input.is_empty() {
-                let step = reader.decode(conn.input.data());
-                match step.map_err(|malformed| Broken::Malformed(malformed.reason.as_str()))? {
+                match reader.decode(conn.input.data())? {
                     Step::Data(range) => {
                         let end = range.end;
                         let data = Bytes::copy_from_slice(&conn.input.data()[range]);

@@ -23,7 +23,7 @@ use crate::deadline::Deadline;
 use crate::dial::until;
 use crate::downstream::{Facts, HEAD, IDLE, LINGER, note_malformed};
 use crate::forward::{forward, forward_nowhere};
-use crate::http1::HeadView;
+use crate::http1::{HeadView, Malformed};
 use crate::worker::Worker;
 
 /// Serves HTTP/2 on `conn`, preface included, until it ends.
@@ -150,8 +150,8 @@ async fn serve_stream(
 ) -> bool {
     let (head, text) = match read(&facts, &request, &mut respond) {
         Ok(read) => read,
-        Err(refusal) => {
-            note_malformed(worker, &facts, facts.known_ends(), &refusal);
+        Err(Malformed { reason }) => {
+            note_malformed(worker, &facts, facts.known_ends(), reason);
             return false;
         }
     };

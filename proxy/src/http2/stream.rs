@@ -15,7 +15,7 @@ use crate::body::Broken;
 use crate::deadline::Deadline;
 use crate::downstream::{Facts, own_lines};
 use crate::forward::Failure;
-use crate::http1::{HeadView, RequestHead, ResponseHead, ResponseOut};
+use crate::http1::{HeadView, Malformed, RequestHead, ResponseHead, ResponseOut};
 use crate::refusal::Refusal;
 
 /// Reads a request's head into the typed view and its words.
@@ -26,18 +26,17 @@ pub(super) fn read(
     facts: &Facts,
     request: &Request<RecvStream>,
     respond: &mut SendResponse<Bytes>,
-) -> Result<(RequestHead, Vec<u8>), Refusal> {
+) -> Result<(RequestHead, Vec<u8>), Malformed> {
     let (mut head, mut text) = (RequestHead::default(), Vec::with_capacity(512));
     let ended = request.body().is_end_stream();
     match head::read_request(request, ended, &mut text, &mut head) {
         Ok(()) => Ok((head, text)),
         Err(malformed) => {
-            let refusal =
-                Refusal::Malformed { status: malformed.status(), reason: malformed.reason.as_str() };
+            let refusal = Refusal::Malformed { reason: malformed.reason };
             let content_type = request.headers().get(header::CONTENT_TYPE);
             let call = content_type.is_some_and(|value| grpc::is_call(value.as_bytes()));
             send_refusal(respond, facts, &refusal, call, request.method() == Method::HEAD);
-            Err(refusal)
+            Err(malformed)
         }
     }
 }
@@ -209,10 +208,6 @@ fn send_refusal(
         let body = Bytes::from(text + "\n");
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         headers.insert(header::CONTENT_LENGTH, body.len().into());
-        if refusal.status() == 405 {
-            let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
-            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
-        }
         body
     };
     let ended = without_body || body.is_empty();

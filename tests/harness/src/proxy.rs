@@ -13,6 +13,7 @@ use spillway_core::entry::CaConfig;
 use spillway_core::name::Locus;
 use spillway_gateway::Gateway;
 use spillway_proxy::admin;
+use spillway_proxy::http1::Reason;
 use spillway_proxy::listener::Bound;
 use spillway_proxy::process::{Plane, Process, ProcessOptions};
 use spillway_proxy::refusal::Refusal;
@@ -139,6 +140,16 @@ impl Proxy {
     pub fn stats(&self) -> impl Fn() -> String + use<> {
         let Observed { shared, reloads, .. } = self.observed();
         move || admin::stats_text(&shared, &reloads)
+    }
+
+    /// How many messages of this side, `downstream` or `upstream`, it found to break HTTP for this reason.
+    ///
+    /// # Panics
+    /// When it is dead.
+    pub fn malformed(&self, side: &str, reason: Reason) -> u64 {
+        let observed = self.observed();
+        let counts = observed.shared.stats.malformed.counts();
+        counts.filter(|(at, it, _)| *at == side && *it == reason).map(|(_, _, count)| count).sum()
     }
 
     /// The sum of a counter over all its services, upstreams and public listener alike.

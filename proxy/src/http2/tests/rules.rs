@@ -92,7 +92,7 @@ async fn what_the_codec_refuses_is_refused_over_http2() {
     let lengths = Request::post("http://web.example/").header("content-length", "0");
     let lengths = lengths.header("content-length", "0").body(());
     for (request, status) in [
-        (connect, 405),
+        (connect, 400),
         (another_host.expect("a request"), 400),
         (user.expect("a request"), 400),
         (lengths.expect("a request"), 400),
