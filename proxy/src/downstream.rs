@@ -36,9 +36,9 @@ pub(crate) const IDLE: Duration = Duration::from_secs(60);
 pub(crate) const HEAD: Duration = Duration::from_secs(10);
 
 /// How long, and how much, is read and thrown away before a connection is closed, so that the answer is not lost
-/// to a reset (RFC 9112 section 9.6).
+/// to a reset (RFC 9112 section 9.6): as much as two kernels may hold of a sender that has not read it yet.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// What is known of a downstream connection besides its bytes.
 #[derive(Clone, Debug)]
@@ -187,7 +187,11 @@ pub(crate) fn write_own_answer(
 
 /// Sends what is left, says that nothing more will come, and reads what the other side still sends for a moment.
 pub(crate) async fn close(worker: &Worker, downstream: &mut Downstream) {
-    let Downstream { conn, deadline, .. } = downstream;
+    linger(worker, &mut downstream.conn, &downstream.deadline).await;
+}
+
+/// The same for a connection that is not a [`Downstream`].
+pub(crate) async fn linger(worker: &Worker, conn: &mut Conn, deadline: &Deadline) {
     deadline.set_at(worker.deadline_tick(LINGER));
     let mut thrown_away = 0;
     let mut shut = false;

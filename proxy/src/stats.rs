@@ -11,6 +11,7 @@ use spillway_core::outlier::Outcome;
 
 use crate::assembly::Assembly;
 use crate::http1::Reason;
+use crate::http2::abuse::Expelled;
 use crate::malformed::Malformations;
 use crate::refusal::{FLAGS, Refusal};
 
@@ -128,6 +129,8 @@ pub struct ServiceCounters {
     pub refusals: [Counter; FLAGS],
     /// Requests, and connections, that were closed for what they sent.
     pub protocol_errors: Counter,
+    /// Connections that were closed because most of their streams were reset.
+    pub premature_resets: Counter,
     /// Connections that were closed after a long silence between requests.
     pub idle_timeouts: Counter,
     /// Requests whose head was not whole in time.
@@ -279,6 +282,8 @@ impl Drop for OpenUpstream {
 #[derive(Debug, Default)]
 pub struct Stats {
     endpoints: DashMap<u64, Vec<Arc<EndpointCounters>>>,
+    /// Connections over HTTP/2 that were closed for what their other side did.
+    pub expelled: Expelled,
     /// Messages that broke HTTP.
     pub malformed: Malformations,
     /// Connections that a gateway closed because their server name leads nowhere.

@@ -48,6 +48,9 @@ pub struct Shared {
     pub failing_health_checks: AtomicBool,
     now: AtomicU32,
     started: Instant,
+    /// Ticks that a test did not wait for.
+    #[cfg(test)]
+    skipped: AtomicU32,
 }
 
 impl Shared {
@@ -63,7 +66,15 @@ impl Shared {
             failing_health_checks: AtomicBool::new(false),
             now: AtomicU32::new(0),
             started: Instant::now(),
+            #[cfg(test)]
+            skipped: AtomicU32::new(0),
         }
+    }
+
+    /// Lets time pass for a test that will not wait.
+    #[cfg(test)]
+    pub(crate) fn skip(&self, time: Duration) {
+        self.skipped.fetch_add(Tick(0).after(time).0, Ordering::Relaxed);
     }
 
     /// The tick as of the last sweep.
@@ -78,6 +89,8 @@ impl Shared {
 
     fn tick(&self) {
         let ticks = self.started.elapsed().as_millis() / u128::from(Tick::MILLIS);
+        #[cfg(test)]
+        let ticks = ticks + u128::from(self.skipped.load(Ordering::Relaxed));
         // Relaxed: a tick late is within what a deadline promises.
         self.now.store(u32::try_from(ticks).unwrap_or(u32::MAX - 1), Ordering::Relaxed);
     }

@@ -50,6 +50,12 @@ impl Stat {
         Self::labelled(name, "spillway_split_empty_leg_total", &[("service", service), ("leg", leg)], value)
     }
 
+    /// Connections over HTTP/2 that were closed for one kind of abuse.
+    fn expelled(reason: &str, value: u64) -> Self {
+        let name = format!("spillway.http2_expelled.{reason}_total");
+        Self::labelled(name, "spillway_http2_expelled_total", &[("reason", reason)], value)
+    }
+
     /// Messages of one side that broke HTTP in one way.
     fn malformed(side: &str, reason: &str, value: u64) -> Self {
         let name = format!("spillway.malformed.{side}.{reason}_total");
@@ -131,6 +137,8 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
     }
     let malformed = shared.stats.malformed.counts();
     all.extend(malformed.map(|(side, reason, count)| Stat::malformed(side, reason.name(), count)));
+    let expelled = shared.stats.expelled.counts();
+    all.extend(expelled.map(|(abuse, count)| Stat::expelled(abuse.name(), count)));
     let unmatched = shared.stats.unmatched.load(Ordering::Relaxed);
     all.push(Stat::new("listener", None, "no_filter_chain_match", false, unmatched));
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -150,6 +158,7 @@ fn of_service(stats: &ServiceStats, all: &mut Vec<Stat>) {
         push(&format!("downstream_rq_{class}xx"), false, stats.sum(|c| &c.answers[class]));
     }
     push("downstream_cx_protocol_error", false, stats.sum(|c| &c.protocol_errors));
+    push("downstream_rq_too_many_premature_resets", false, stats.sum(|c| &c.premature_resets));
     push("downstream_cx_idle_timeout", false, stats.sum(|c| &c.idle_timeouts));
     push("downstream_rq_header_timeout", false, stats.sum(|c| &c.head_timeouts));
     push("downstream_rq_idle_timeout", false, stats.sum(|c| &c.body_timeouts));

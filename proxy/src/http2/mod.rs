@@ -10,6 +10,7 @@
 //!
 //! ```text
 //! server     a downstream connection: accepts streams, keeps the limits, says GOAWAY
+//! tally      what such a connection's streams add up to; meter: its frames; abuse: what it may be closed for
 //! received   a request as it came, and the way back for its answer
 //! stream     such a one on a downstream's stream
 //! lines      such a one that came over HTTP/1.1
@@ -20,14 +21,17 @@
 //!
 //! Kept out: HTTP/1.1 to HTTP/1.1, which has a faster path of its own ([`crate::attempt`]).
 
+pub mod abuse;
 mod exchange;
 mod grpc;
 mod head;
 mod lines;
+mod meter;
 mod pump;
 mod received;
 mod server;
 mod stream;
+mod tally;
 mod transport;
 mod upstream;
 
@@ -53,7 +57,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// The largest head, as RFC 9113 section 6.5.2 counts. Somewhat above the codec's own limit, which has the last word.
 const MAX_HEADER_LIST: u32 = 64 * 1024;
 
-/// Streams that the other side may reset before they were looked at (CVE-2023-44487), and that it may make us
-/// reset (CVE-2025-8671), in the life of a connection.
+/// Streams that the other side may reset before they were looked at (CVE-2023-44487): those at one time.
 const MAX_EARLY_RESETS: usize = 20;
-const MAX_PROVOKED_RESETS: usize = 200;
+
+/// Streams that it may make us reset or refuse (CVE-2025-8671), in the life of a connection: honest ones on a hop that
+/// lives long are among them, so this is no tighter than `h2` has it.
+const MAX_PROVOKED_RESETS: usize = 1024;

@@ -1,9 +1,7 @@
 //! A downstream connection that speaks HTTP/2: its streams are accepted here, and its limits kept.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{self, Connection, SendResponse};
@@ -11,9 +9,11 @@ use h2::{Reason, RecvStream};
 use http::Request;
 use spillway_core::Tick;
 
+use super::abuse::Abuse;
 use super::exchange::Bridge;
 use super::stream::{StreamRequest, read};
-use super::transport::Transport;
+use super::tally::{Ended, Live, Tally};
+use super::transport::{Transport, Watched};
 use super::{
     CONNECTION_WINDOW, MAX_EARLY_RESETS, MAX_HEADER_LIST, MAX_PROVOKED_RESETS, MAX_STREAMS, SEND_BUFFER,
     STREAM_WINDOW,
@@ -21,9 +21,10 @@ use super::{
 use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::dial::until;
-use crate::downstream::{Facts, HEAD, IDLE, LINGER, note_malformed};
+use crate::downstream::{Facts, HEAD, IDLE, LINGER, count_idle, linger, note_malformed};
 use crate::forward::{forward, forward_nowhere};
 use crate::http1::{HeadView, Malformed};
+use crate::malformed::Sender;
 use crate::worker::Worker;
 
 /// Serves HTTP/2 on `conn`, preface included, until it ends.
@@ -32,16 +33,23 @@ pub async fn serve(worker: Rc<Worker>, conn: Conn, facts: Facts) {
     deadline.set_at(worker.deadline_tick(HEAD));
     // Streams know nothing of their connection but its facts.
     facts.ends(&conn.stream);
-    let handshake = builder().handshake::<_, Bytes>(Transport::new(conn));
+    let (transport, watched) = Transport::watched(conn);
+    let handshake = builder().handshake::<_, Bytes>(transport);
     let connection = match until(&worker, &deadline, handshake).await {
         Some(Ok(connection)) => connection,
         Some(Err(error)) => return tracing::debug!(%error, "no HTTP/2 preface"),
         None => return,
     };
     let tally = Rc::new(Tally::new(worker.now()));
-    let mut server =
-        Server { worker, deadline, facts: Rc::new(facts), tally, connection, phase: Phase::Open };
+    let (facts, phase) = (Rc::new(facts), Phase::Open);
+    let mut server = Server { worker, deadline, facts, tally, watched, head: None, connection, phase };
     std::future::poll_fn(|cx| server.poll(cx)).await;
+    let Server { worker, deadline, watched, connection, phase, .. } = server;
+    drop(connection);
+    let released = watched.released.take();
+    if let (Phase::Expelled, Some(mut conn)) = (phase, released) {
+        linger(&worker, &mut conn, &deadline).await;
+    }
 }
 
 fn builder() -> server::Builder {
@@ -63,6 +71,9 @@ struct Server {
     deadline: Deadline,
     facts: Rc<Facts>,
     tally: Rc<Tally>,
+    watched: Rc<Watched>,
+    /// The header block that is unfinished, by number, and since when.
+    head: Option<(u32, Tick)>,
     connection: Connection<Transport, Bytes>,
     phase: Phase,
 }
@@ -84,16 +95,25 @@ impl Server {
             if self.phase == Phase::Open && self.worker.draining() {
                 self.leave();
             }
-            if self.phase != Phase::Expelled && self.tally.is_flood(self.worker.now()) {
-                tracing::debug!("a connection is closed for its resets");
+            let accepted = self.connection.poll_accept(cx);
+            // Looked at before it sleeps, as well as between streams: nothing more is read behind a verdict.
+            if let Some(abuse) = self.abuse()
+                && self.phase != Phase::Expelled
+            {
+                self.expel(abuse);
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                self.phase = Phase::Expelled;
-                self.deadline.set_at(self.worker.deadline_tick(LINGER));
+                continue;
             }
-            match self.connection.poll_accept(cx) {
+            match accepted {
                 Poll::Ready(Some(Ok((request, respond)))) => self.accept(request, respond),
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(%error, "an HTTP/2 connection ended early");
+                    let last = self.watched.meter.borrow().last_kind();
+                    if let Some(abuse) = Abuse::found_by_h2(&error, last)
+                        && self.phase != Phase::Expelled
+                    {
+                        self.expel(abuse);
+                    }
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => return Poll::Ready(()),
@@ -105,6 +125,41 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// What the connection is to be closed for, if anything.
+    fn abuse(&mut self) -> Option<Abuse> {
+        let now = self.worker.now();
+        let mut meter = self.watched.meter.borrow_mut();
+        if self.tally.turn(now) {
+            meter.renew();
+        }
+        self.head = match (meter.open_block(), self.head) {
+            (None, _) => None,
+            (Some(block), Some((seen, since))) if block == seen => Some((seen, since)),
+            (Some(block), _) => Some((block, now)),
+        };
+        let late = self.head.is_some_and(|(_, since)| {
+            // Data does not restart it.
+            let due = Tick(since.after(HEAD).0.saturating_add(1));
+            self.deadline.set_at(self.deadline.at().min(due));
+            due <= now
+        });
+        meter.verdict().or(self.tally.verdict()).or(late.then_some(Abuse::SlowHead))
+    }
+
+    /// Closes the connection for what its other side did.
+    fn expel(&mut self, abuse: Abuse) {
+        let Self { worker, facts, .. } = self;
+        let stats = &worker.shared.stats;
+        stats.expelled.note(Sender::Downstream(facts.caller()), abuse, worker.now());
+        if let Some(service) = worker.snapshot().service(facts.slot) {
+            let counters = service.stats.of(worker.index);
+            counters.protocol_errors.add(1);
+            counters.premature_resets.add(u64::from(abuse == Abuse::Resets));
+        }
+        self.phase = Phase::Expelled;
+        self.deadline.set_at(self.worker.deadline_tick(LINGER));
     }
 
     /// Says GOAWAY; without streams the connection closes when the other side has heard it.
@@ -124,7 +179,10 @@ impl Server {
             Phase::Open if tally.live.get() > 0 => self.deadline.set_at(worker.deadline_tick(IDLE)),
             Phase::Open => match tally.idle_since.get().after(IDLE) {
                 due if due > worker.now() => self.deadline.set_at(due),
-                _ => self.leave(),
+                _ => {
+                    count_idle(worker, &self.facts);
+                    self.leave();
+                }
             },
         }
         false
@@ -135,24 +193,23 @@ impl Server {
         let live = Live::begin(&self.tally, &worker);
         self.deadline.set_at(worker.deadline_tick(IDLE));
         drop(tokio::task::spawn_local(async move {
-            let reset = serve_stream(&worker, facts, request, respond).await;
-            live.end(reset);
+            live.end(serve_stream(&worker, facts, request, respond).await);
         }));
     }
 }
 
-/// Serves one stream; whether the downstream reset it.
+/// Serves one stream; how it ended.
 async fn serve_stream(
     worker: &Rc<Worker>,
     facts: Rc<Facts>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) -> bool {
+) -> Ended {
     let (head, text) = match read(&facts, &request, &mut respond) {
         Ok(read) => read,
         Err(Malformed { reason }) => {
             note_malformed(worker, &facts, facts.known_ends(), reason);
-            return false;
+            return Ended::Malformed;
         }
     };
     let deadline = worker.deadline().await;
@@ -164,69 +221,5 @@ async fn serve_stream(
         Some(service) => forward(worker, service, &mut exchange).await,
         None => forward_nowhere(worker, &snapshot, &mut exchange).await,
     }
-    exchange.received.reset
-}
-
-/// What a connection's streams add up to.
-#[derive(Debug)]
-struct Tally {
-    live: Cell<u32>,
-    idle_since: Cell<Tick>,
-    /// Since when the next two count.
-    window: Cell<Tick>,
-    opened: Cell<u32>,
-    reset: Cell<u32>,
-}
-
-/// Resets are counted over so long, and so many of them are a flood when most streams end so. A sidecar carries
-/// many clients on one connection, some of which cancel: a count alone would punish them all.
-const RESET_WINDOW: Duration = Duration::from_secs(10);
-const MAX_RESETS: u32 = 200;
-
-impl Tally {
-    fn new(now: Tick) -> Self {
-        Self {
-            live: Cell::new(0),
-            idle_since: Cell::new(now),
-            window: Cell::new(now),
-            opened: Cell::new(0),
-            reset: Cell::new(0),
-        }
-    }
-
-    fn is_flood(&self, now: Tick) -> bool {
-        if now > self.window.get().after(RESET_WINDOW) {
-            self.window.set(now);
-            self.opened.set(0);
-            self.reset.set(0);
-        }
-        let reset = self.reset.get();
-        reset > MAX_RESETS && reset.saturating_mul(2) > self.opened.get()
-    }
-}
-
-/// A stream that is being served.
-struct Live {
-    tally: Rc<Tally>,
-    worker: Rc<Worker>,
-}
-
-impl Live {
-    fn begin(tally: &Rc<Tally>, worker: &Rc<Worker>) -> Self {
-        tally.live.set(tally.live.get() + 1);
-        tally.opened.set(tally.opened.get().saturating_add(1));
-        Self { tally: Rc::clone(tally), worker: Rc::clone(worker) }
-    }
-
-    fn end(self, reset: bool) {
-        let resets = &self.tally.reset;
-        resets.set(resets.get().saturating_add(u32::from(reset)));
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.tally.live.set(self.tally.live.get() - 1);
-        self.tally.idle_since.set(self.worker.now());
-    }
+    if exchange.received.reset { Ended::Reset } else { Ended::Well }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::meter::Meter;
 use crate::conn::Conn;
 
 /// What has been heard of the other side of a connection.
@@ -45,18 +46,46 @@ impl Heard {
 /// A [`Conn`] that nothing was written to yet, handed over to `h2`.
 #[derive(Debug)]
 pub(super) struct Transport {
-    conn: Conn,
+    /// There until the end.
+    conn: Option<Conn>,
     heard: Rc<Heard>,
+    watched: Option<Rc<Watched>>,
+}
+
+/// What a server sees of its connection beside what `h2` tells.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// Its frames. Nothing more is read once it has a verdict.
+    pub(super) meter: RefCell<Meter>,
+    /// The connection, once `h2` has let go of it.
+    pub(super) released: RefCell<Option<Conn>>,
 }
 
 impl Transport {
     pub(super) fn new(conn: Conn) -> Self {
-        Self { conn, heard: Rc::default() }
+        Self { conn: Some(conn), heard: Rc::default(), watched: None }
+    }
+
+    /// For a server, who can watch what comes and gets the connection back.
+    pub(super) fn watched(conn: Conn) -> (Self, Rc<Watched>) {
+        let meter = RefCell::new(Meter::of_client());
+        let watched = Rc::new(Watched { meter, released: RefCell::default() });
+        let mut transport = Self::new(conn);
+        transport.watched = Some(Rc::clone(&watched));
+        (transport, watched)
     }
 
     /// What has been heard of the other side; it goes on counting.
     pub(super) fn heard(&self) -> Rc<Heard> {
         Rc::clone(&self.heard)
+    }
+
+    /// Tells the meter what was written.
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Some(watched), Poll::Ready(Ok(n))) = (&self.watched, &written) {
+            watched.meter.borrow_mut().wrote(*n);
+        }
+        written
     }
 }
 
@@ -64,6 +93,9 @@ impl Drop for Transport {
     fn drop(&mut self) {
         self.heard.ended.set(true);
         self.heard.wake();
+        if let Some(watched) = &self.watched {
+            watched.released.replace(self.conn.take());
+        }
     }
 }
 
@@ -73,26 +105,43 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { conn, heard } = &mut *self;
-        if !conn.input.is_empty() {
+        let Self { conn: Some(conn), heard, watched } = &mut *self else { return gone() };
+        let mut meter = watched.as_ref().map(|watched| watched.meter.borrow_mut());
+        if meter.as_ref().is_some_and(|meter| meter.verdict().is_some()) {
+            // The server looks at the verdict before it sleeps.
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let read = if conn.input.is_empty() {
+            Pin::new(&mut conn.stream).poll_read(cx, buf)
+        } else {
             let n = conn.input.len().min(buf.remaining());
             buf.put_slice(&conn.input.data()[..n]);
             conn.input.consume(n);
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut conn.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
+            Poll::Ready(Ok(()))
+        };
+        let bytes = &buf.filled()[before..];
+        if !bytes.is_empty() {
             heard.reads.set(heard.reads.get().wrapping_add(1));
             heard.wake();
+            if let Some(meter) = &mut meter {
+                meter.read(bytes);
+            }
         }
         read
     }
 }
 
+/// Nobody reads or writes a transport that has been dropped.
+fn gone<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+}
+
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.conn.stream).poll_write(cx, buf)
+        let Some(conn) = &mut self.conn else { return gone() };
+        let written = Pin::new(&mut conn.stream).poll_write(cx, buf);
+        self.wrote(written)
     }
 
     // A frame's head and its data leave in one write, not two.
@@ -101,18 +150,22 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.conn.stream).poll_write_vectored(cx, bufs)
+        let Some(conn) = &mut self.conn else { return gone() };
+        let written = Pin::new(&mut conn.stream).poll_write_vectored(cx, bufs);
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.conn.stream.is_write_vectored()
+        self.conn.as_ref().is_some_and(|conn| conn.stream.is_write_vectored())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.conn.stream).poll_flush(cx)
+        let Some(conn) = &mut self.conn else { return gone() };
+        Pin::new(&mut conn.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.conn.stream).poll_shutdown(cx)
+        let Some(conn) = &mut self.conn else { return gone() };
+        Pin::new(&mut conn.stream).poll_shutdown(cx)
     }
 }

@@ -3,6 +3,7 @@
 mod applications;
 mod failures;
 mod floods;
+mod frames;
 mod hops;
 mod limits;
 mod logs;
