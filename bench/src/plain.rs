@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spillway_certs::IdentitySource;
+use spillway_core::breaker::Thresholds;
 use spillway_core::chain::{Context, Overrides};
 use spillway_core::endpoint::Address;
 use spillway_core::entry::CaConfig;
@@ -91,6 +92,7 @@ impl Plane for Plain {
             datacenter,
             trust_domain: inputs.trust_domain.clone(),
             outlier: OutlierPolicy::default(),
+            thresholds: Thresholds::UNLIMITED,
             exported: false,
         };
         let mut table = recipe.table(&inputs.catalog, &resolve, &mut assembly.endpoints);
