@@ -1,4 +1,4 @@
-//! A decision and a pick allocate nothing, whatever tells the rules apart.
+//! A decision and a pick allocate nothing, whatever tells the rules apart; nor does a line of the access log.
 //!
 //! A test of its own, because it counts what the whole process allocates; heads and tables are those of the benchmarks.
 
@@ -7,7 +7,11 @@
 mod cases;
 
 use std::alloc::System;
+use std::time::{Duration, SystemTime};
 
+use spillway_core::access_log::Format;
+use spillway_proxy::access_log::{Ends, Record};
+use spillway_proxy::http1::{HeadView, Limits, RequestHead, parse_request};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use cases::routes::{Hit, Kind, Question, Routed};
@@ -50,4 +54,27 @@ fn a_decision_and_a_pick_allocate_nothing() {
         };
         assert_eq!(allocations(pick), 0, "{policy}");
     }
+}
+
+#[test]
+fn a_line_of_the_access_log_allocates_nothing() {
+    let text = b"GET /a/path?q=1 HTTP/1.1\r\nhost: api\r\nuser-agent: curl\r\nx-request-id: 1\r\n\r\n";
+    let mut head = RequestHead::default();
+    parse_request(text, &Limits::default(), &mut head).expect("a request");
+    let address = Some(([127, 0, 0, 1], 8080).into());
+    let ends = Ends { local: address, remote: address, name: Some("api.internal".into()) };
+    let record = Record {
+        request: Some(HeadView { head: &head, buf: text }),
+        protocol: Some("HTTP/1.1"),
+        target: Some(&"api.default.default.dc1"),
+        upstream_local: address,
+        answered: Some((Duration::from_millis(2), Duration::from_millis(1))),
+        ..Record::new(&ends, SystemTime::now())
+    };
+    let (format, mut line) = (Format::default(), Vec::with_capacity(4096));
+    let write = || {
+        line.clear();
+        format.write(&record, &mut line);
+    };
+    assert_eq!(allocations(write), 0, "{}", String::from_utf8_lossy(&line));
 }

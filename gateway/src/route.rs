@@ -145,6 +145,8 @@ async fn serve(front: Arc<Front>, worker: Rc<Worker>, socket: Socket) {
         () = follow(&front, &worker, tcp, prelude, &name, route.clone()) => {}
         () = ended(&mut table, &name, &route) => {
             tracing::info!(%name, "closed a connection: its route has ended");
+            let ends = Ends { name: Some(name.as_str().into()), ..ends };
+            refused_connection(&worker, &ends, None, &"its route has ended");
         }
     }
 }

@@ -90,6 +90,11 @@ impl<'a> Record<'a> {
         self.identity = facts.identity.as_deref().filter(|_| facts.role != Role::Outbound);
     }
 
+    /// The endpoint's address, unless it is a Unix socket.
+    fn remote(&self) -> Option<&SocketAddr> {
+        if let Some(Address::Ip(address)) = self.endpoint { Some(address) } else { None }
+    }
+
     /// A connection of which nothing is known but its ends.
     pub fn new(ends: &'a Ends, ended: SystemTime) -> Self {
         Self {
@@ -199,8 +204,12 @@ impl Tells for Record<'_> {
             Fact::UpstreamServiceTime => Told::number(self.answered.map(|(_, upstream)| millis(upstream))),
             Fact::RouteName => Told::shown(self.route.as_ref()),
             Fact::UpstreamHost | Fact::UpstreamRemoteAddress => Told::shown(self.endpoint),
+            Fact::UpstreamRemoteAddressWithoutPort => without_port(self.remote()),
+            Fact::UpstreamRemotePort => Told::number(self.remote().map(SocketAddr::port)),
             Fact::UpstreamCluster | Fact::UpstreamClusterRaw => Told::text(self.cluster),
             Fact::UpstreamLocalAddress => Told::shown(self.upstream_local.as_ref()),
+            Fact::UpstreamLocalAddressWithoutPort => without_port(self.upstream_local.as_ref()),
+            Fact::UpstreamLocalPort => Told::number(self.upstream_local.as_ref().map(SocketAddr::port)),
             Fact::UpstreamTransportFailureReason => Told::text(self.upstream_failure),
             Fact::UpstreamRequestAttemptCount => Told::number(self.attempts),
             Fact::DownstreamLocalAddress => Told::shown(local),

@@ -49,12 +49,20 @@ facts! {
     UpstreamHost = "UPSTREAM_HOST",
     /// The same.
     UpstreamRemoteAddress = "UPSTREAM_REMOTE_ADDRESS",
+    /// The same without the port.
+    UpstreamRemoteAddressWithoutPort = "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
+    /// Its port.
+    UpstreamRemotePort = "UPSTREAM_REMOTE_PORT",
     /// The target's cluster.
     UpstreamCluster = "UPSTREAM_CLUSTER",
     /// The same.
     UpstreamClusterRaw = "UPSTREAM_CLUSTER_RAW",
     /// Our end of the connection to the endpoint.
     UpstreamLocalAddress = "UPSTREAM_LOCAL_ADDRESS",
+    /// The same without the port.
+    UpstreamLocalAddressWithoutPort = "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
+    /// Its port.
+    UpstreamLocalPort = "UPSTREAM_LOCAL_PORT",
     /// Why the last attempt to connect failed.
     UpstreamTransportFailureReason = "UPSTREAM_TRANSPORT_FAILURE_REASON",
     /// How many endpoints were tried.
@@ -99,7 +107,7 @@ facts! {
     Reason = "SPILLWAY_REASON",
 }
 
-/// Operators that Envoy knows and that have nothing to say here.
+/// Operators that Envoy knows and that are always empty here.
 pub(super) const WITHOUT_MEANING: &[&str] = &[
     "CEL",
     "CLUSTER_METADATA",
@@ -153,16 +161,12 @@ pub(super) const WITHOUT_MEANING: &[&str] = &[
     "UPSTREAM_HEADER_BYTES_SENT",
     "UPSTREAM_HOST_NAME",
     "UPSTREAM_HOSTS_ATTEMPTED",
-    "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-    "UPSTREAM_LOCAL_PORT",
     "UPSTREAM_METADATA",
     "UPSTREAM_PEER_CERT",
     "UPSTREAM_PEER_ISSUER",
     "UPSTREAM_PEER_SUBJECT",
     "UPSTREAM_PEER_URI_SAN",
     "UPSTREAM_PROTOCOL",
-    "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
-    "UPSTREAM_REMOTE_PORT",
     "UPSTREAM_TLS_CIPHER",
     "UPSTREAM_TLS_SESSION_ID",
     "UPSTREAM_TLS_VERSION",

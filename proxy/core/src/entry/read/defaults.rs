@@ -274,7 +274,7 @@ fn written(
         item.error(error.to_string());
     }
     for operator in compiled.iter().flat_map(Format::without_meaning) {
-        item.warn(format!("%{operator}% has no meaning here and is always empty"));
+        item.warn(format!("%{operator}% is Envoy's own: it is always empty here"));
     }
     Some(compiled.ok())
 }
