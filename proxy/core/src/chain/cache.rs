@@ -73,7 +73,7 @@ impl Chains {
         chain
     }
 
-    /// What [`super::check_all`] lists.
+    /// Everything that contradicts among the entries, each once, in order of the services whose chains it breaks.
     pub fn check_all(&mut self, datacenter: &Datacenter, trust_domain: &TrustDomain) -> Vec<Conflict> {
         let Self { entries, checked, compilations, .. } = self;
         check_each(entries, datacenter, trust_domain, |cx| {

@@ -20,17 +20,22 @@ pub struct Conflict {
     pub error: ChainError,
 }
 
-/// Compiles the chain of every service that has an entry, as Consul does on a write, and lists what contradicts:
-/// once, however many chains run into it, and in order of the chains' names.
-///
-/// A chain that is part of another, whole one is not compiled again, and those that nothing leads to come first:
-/// else ten thousand redirects in a row would be followed fifty million times.
-pub fn check_all(entries: &EntrySet, datacenter: &Datacenter, trust_domain: &TrustDomain) -> Vec<Conflict> {
+/// What [`super::Chains::check_all`] is compared with: nothing is kept.
+#[cfg(test)]
+pub(crate) fn check_all(
+    entries: &EntrySet,
+    datacenter: &Datacenter,
+    trust_domain: &TrustDomain,
+) -> Vec<Conflict> {
     let checked = |cx: &Context| Arc::new(Checked::of(entries, cx));
     check_each(entries, datacenter, trust_domain, checked)
 }
 
-/// [`check_all`] with a chain's check from whoever keeps them.
+/// Compiles the chain of every service that has an entry, as Consul does on a write, and lists what contradicts:
+/// once, however many chains run into it, and in order of the chains' names. Whoever keeps checks hands them out.
+///
+/// A chain that is part of another, whole one is not compiled again, and those that nothing leads to come first:
+/// else ten thousand redirects in a row would be followed fifty million times.
 pub(super) fn check_each(
     entries: &EntrySet,
     datacenter: &Datacenter,

@@ -37,7 +37,9 @@ use std::{fmt, mem};
 use assemble::Assembly;
 pub(crate) use assemble::Named;
 pub use cache::Chains;
-pub use check::{Conflict, check_all};
+pub use check::Conflict;
+#[cfg(test)]
+pub(crate) use check::check_all;
 pub use error::{ChainError, EntryKind, EntryRef, Forbidden, Unexportable};
 pub use overrides::UpstreamSettings;
 pub(crate) use resolve::Rule;

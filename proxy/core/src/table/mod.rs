@@ -25,7 +25,7 @@ pub use matcher::Matcher;
 pub use route::{DEFAULT_IDLE_TIMEOUT, HeaderEdits, LegHeaders, RetryPolicy, Rewrite, RouteAction};
 pub use split::{Leg, Split};
 pub(crate) use target::left_out;
-pub use target::{BuildSettings, passthrough};
+pub use target::BuildSettings;
 
 use crate::Draw;
 use crate::entry::Protocol;

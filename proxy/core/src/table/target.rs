@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::filter::Filter;
 use crate::breaker::{Breaker, Thresholds};
 use crate::catalog::{Catalog, Instance, Peer};
-use crate::chain::{ChainTarget, DEFAULT_CONNECT_TIMEOUT};
+use crate::chain::ChainTarget;
 use crate::endpoint::{Address, Endpoints};
 use crate::entry::{HealthStatus, LoadBalancer, MeshGatewayMode, Protocol, Subset};
 use crate::name::{Datacenter, Locus, PeerName, Sni, SpiffeId, TargetId, TrustDomain};
@@ -273,32 +273,6 @@ impl Targets<'_> {
             self.settings.datacenter
         )
     }
-}
-
-/// A target of these addresses (`host:port`, or `unix://PATH`) whose connections a gateway passes on without a look
-/// inside: its own cluster's instances, another datacenter's gateways, a peer's. No chain leads to it and nobody has to
-/// prove anything to us.
-pub fn passthrough(
-    id: &TargetId,
-    cluster: &str,
-    via: Via,
-    addresses: &[String],
-    settings: &BuildSettings<'_>,
-    endpoints: &mut Endpoints,
-) -> Target {
-    let wanted = Wanted {
-        id,
-        subset: None,
-        sni: None,
-        mode: MeshGatewayMode::Default,
-        protocol: Protocol::Tcp,
-        connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-        outlier: settings.outlier,
-        load_balancer: None,
-    };
-    let addresses = addresses.iter().map(|address| (address.clone(), 1)).collect();
-    let reach = Reach { via, tls: None, protocol: Protocol::Tcp, addresses, absent: None };
-    Targets { catalog: &Catalog::default(), settings, endpoints }.reached(wanted, cluster.into(), reach)
 }
 
 fn direct(tls: TargetTls, protocol: Protocol, offered: Result<Vec<&Instance>, String>) -> Reach {

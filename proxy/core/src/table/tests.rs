@@ -236,18 +236,6 @@ fn an_upstream_at_a_peer_speaks_what_the_peer_exports() {
     assert_eq!(target.id, target_id("web@peer:them"));
 }
 
-#[test]
-fn a_passthrough_target_is_its_addresses_without_tls() {
-    let (datacenter, trust_domain) = (name("dc1"), name("td.consul"));
-    let settings = BuildSettings::new(&datacenter, &trust_domain, &resolve);
-    let gateways = ["10.2.0.9:8443".to_owned(), "web.local:80".to_owned()];
-    let (id, endpoints) = (target_id("web@dc2"), &mut Endpoints::default());
-    let target =
-        passthrough(&id, "dc2.internal.td.consul", Via::RemoteGateway, &gateways, &settings, endpoints);
-    assert_eq!(addresses(&target), ["10.2.0.9:8443", "10.0.0.80:80", "10.0.0.81:80"]);
-    assert!(target.tls.is_none() && target.absent.is_none());
-}
-
 /// The targets where `path` goes, as `route index / leg index / primary target`.
 fn where_to(table: &ServiceTable, path: &str) -> String {
     let decision = table.peek(&get(path), 0);
