@@ -183,7 +183,7 @@ impl Named {
     }
 
     fn look_up_name(&self, names: &Trie<Vec<usize>>, name: &str, search: &mut Search<'_>) {
-        names.prefixes_of(folded(name.as_bytes()), |places, whole| {
+        names.prefixes_of(name.as_bytes(), |places, whole| {
             for index in places.iter().filter(|_| whole) {
                 let (place, values) = &self.places[*index];
                 values.look_up(place, search);
@@ -204,14 +204,14 @@ impl Values {
             return;
         }
         let Some(value) = place.value(search.head) else { return };
-        self.starts.prefixes_of(folded(&value), |start, whole| {
+        self.starts.prefixes_of(&value, |start, whole| {
             start.open.look_up(search);
             if whole {
                 start.whole.look_up(search);
             }
         });
         if !self.ends.is_empty() {
-            self.ends.prefixes_of(folded(&value).rev(), |bucket, _| bucket.look_up(search));
+            self.ends.suffixes_of(&value, |bucket, _| bucket.look_up(search));
         }
         if !self.within.is_empty() {
             self.look_up_within(&value, search);
@@ -223,7 +223,7 @@ impl Values {
         let mut seen: [Option<&Bucket>; MOST_WITHIN] = [None; MOST_WITHIN];
         let mut count = 0;
         for start in 0..=value.len() {
-            self.within.prefixes_of(folded(&value[start..]), |bucket, _| {
+            self.within.prefixes_of(&value[start..], |bucket, _| {
                 let is_new = !seen.iter().flatten().any(|known| std::ptr::eq(*known, bucket));
                 if is_new && let Some(free) = seen.get_mut(count) {
                     *free = Some(bucket);
@@ -245,11 +245,6 @@ impl Bucket {
             Self::Index(index) => index.look_up(search),
         }
     }
-}
-
-/// As the texts of a [`Trie`] are: in lower case.
-fn folded(value: &[u8]) -> impl DoubleEndedIterator<Item = u8> {
-    value.iter().map(u8::to_ascii_lowercase)
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ pub use hash::HashPolicies;
 pub use matcher::Matcher;
 pub use route::{DEFAULT_IDLE_TIMEOUT, HeaderEdits, LegHeaders, RetryPolicy, Rewrite, RouteAction};
 pub use split::{Leg, Split};
-pub(crate) use target::left_out;
 pub use target::BuildSettings;
+pub(crate) use target::left_out;
 
 use crate::Draw;
 use crate::entry::Protocol;
@@ -61,7 +61,23 @@ pub struct RequestHead<'a> {
 impl<'a> RequestHead<'a> {
     /// A query parameter as sent: the first of its name counts, and one without `=` is empty.
     pub fn query_value(&self, name: &str) -> Option<&'a str> {
-        self.query_pairs().find(|(found, _)| *found == name).map(|(_, value)| value)
+        // Asked for each criterion. Most pairs are of another name, which their first bytes tell.
+        let mut left = self.query.filter(|_| !name.contains('='))?;
+        loop {
+            let (pair, more) = match left.bytes().position(|byte| byte == b'&') {
+                Some(end) => (&left[..end], Some(&left[end + 1..])),
+                None => (left, None),
+            };
+            if let Some(rest) = pair.strip_prefix(name).filter(|_| !pair.is_empty()) {
+                if rest.is_empty() {
+                    return Some("");
+                }
+                if let Some(value) = rest.strip_prefix('=') {
+                    return Some(value);
+                }
+            }
+            left = more?;
+        }
     }
 
     /// The query parameters in order, names and values as sent.

@@ -386,3 +386,16 @@ fn the_first_route_that_matches_decides_however_many_there_are() {
         }
     }
 }
+
+#[test]
+fn a_query_value_is_that_of_the_first_pair_of_its_name() {
+    let queries =
+        ["", "a", "a=", "a=1", "aa=1&a=2", "b&a&a=3", "&&a=1=2&", "=5", "=5&a", "a=b=c", "é=1&a=ü", "A=1"];
+    for (query, name) in
+        queries.iter().flat_map(|query| ["a", "aa", "b", "", "é", "a=b"].map(|it| (query, it)))
+    {
+        let head = RequestHead { query: Some(query), ..get("/") };
+        let naive = head.query_pairs().find(|(found, _)| *found == name).map(|(_, value)| value);
+        assert_eq!(head.query_value(name), naive, "{name:?} of {query:?}");
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! What that costs depends on the value and on how often texts part, hardly on how many there are. Nodes stand in one
 //! array and not in each other, so that no text, however long, makes a tree deep enough to exhaust the stack. Texts
-//! are in lower case and so must be what is looked up.
+//! are in lower case; what is looked up is read as if it were.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -61,25 +61,48 @@ impl<T> Trie<T> {
         self.bytes.is_empty() && self.nodes.iter().all(|node| node.value.is_none())
     }
 
-    /// Calls `found` with what hangs at each text that `value` begins with, shortest first, and whether it is the whole
-    /// value.
-    pub(super) fn prefixes_of<'a>(
+    /// Calls `found` with what hangs at each text that `value`, in any case, begins with, shortest first, and whether it
+    /// is the whole value.
+    pub(super) fn prefixes_of<'a>(&'a self, value: &[u8], found: impl FnMut(&'a T, bool)) {
+        let is = |read: usize, rest: &[u8]| {
+            let part = value.get(read..).and_then(|value| value.get(..rest.len()));
+            part.is_some_and(|part| part == rest || part.eq_ignore_ascii_case(rest))
+        };
+        self.walk(is, |read| value.get(read).copied(), found);
+    }
+
+    /// The same with each text that `value` ends with, in a tree of texts read backwards.
+    pub(super) fn suffixes_of<'a>(&'a self, value: &[u8], found: impl FnMut(&'a T, bool)) {
+        let backwards = |read: usize| value.iter().rev().skip(read);
+        let is = |read: usize, rest: &[u8]| {
+            let part = backwards(read).take(rest.len());
+            read + rest.len() <= value.len()
+                && part.zip(rest).all(|(byte, wanted)| byte.to_ascii_lowercase() == *wanted)
+        };
+        self.walk(is, |read| backwards(read).next().copied(), found);
+    }
+
+    /// Goes down as far as the value does, of which `is` says whether a text follows what was read of it, and `byte`
+    /// which byte does.
+    #[inline]
+    fn walk<'a>(
         &'a self,
-        value: impl IntoIterator<Item = u8>,
+        is: impl Fn(usize, &[u8]) -> bool,
+        byte: impl Fn(usize) -> Option<u8>,
         mut found: impl FnMut(&'a T, bool),
     ) {
-        let mut value = value.into_iter();
-        let mut node = &self.nodes[0];
+        let (mut node, mut read) = (&self.nodes[0], 0);
         loop {
-            if self.bytes[node.rest.clone()].iter().any(|wanted| value.next() != Some(*wanted)) {
+            if !node.rest.is_empty() && !is(read, &self.bytes[node.rest.clone()]) {
                 return;
             }
-            let next = value.next();
+            read += node.rest.len();
+            let next = byte(read).map(|byte| byte.to_ascii_lowercase());
             if let Some(hanging) = &node.value {
                 found(hanging, next.is_none());
             }
             let Some(child) = next.and_then(|next| self.child(node, next)) else { return };
-            node = child;
+            (node, read) = (child, read + 1);
         }
     }
 
@@ -141,7 +164,7 @@ mod tests {
     fn check(texts: &[&str], value: &str, expected: &[(&str, bool)]) {
         let hung = texts.iter().map(|text| (text.as_bytes().into(), *text)).collect();
         let mut found = Vec::new();
-        Trie::new(hung).prefixes_of(value.bytes(), |text, whole| found.push((*text, whole)));
+        Trie::new(hung).prefixes_of(value.as_bytes(), |text, whole| found.push((*text, whole)));
         assert_eq!(found, expected, "{value} of {texts:?}");
     }
 
@@ -164,8 +187,9 @@ mod tests {
         let trie = Trie::new(hung);
         for byte in 0..=u8::MAX {
             let mut found = Vec::new();
-            trie.prefixes_of([b'/', byte, 0], |hung, whole| found.push((*hung, whole)));
-            assert_eq!(found, [(byte, false)]);
+            trie.prefixes_of(&[b'/', byte, 0], |hung, whole| found.push((*hung, whole)));
+            // No text has upper case, so none is found by it: it stands for the lower one.
+            assert_eq!(found, [(byte.to_ascii_lowercase(), false)]);
         }
     }
 
@@ -174,7 +198,28 @@ mod tests {
         let hung: BTreeMap<Box<[u8]>, usize> =
             (0..5_000).map(|len| (vec![b'a'; len].into_boxed_slice(), len)).collect();
         let mut count = 0;
-        Trie::new(hung).prefixes_of(vec![b'a'; 10_000], |_, _| count += 1);
+        Trie::new(hung).prefixes_of(&[b'a'; 10_000], |_, _| count += 1);
         assert_eq!(count, 5_000);
+    }
+
+    #[test]
+    fn what_is_looked_up_may_be_in_any_case() {
+        check(&["/a", "/ab/c"], "/AB/C", &[("/a", false), ("/ab/c", true)]);
+    }
+
+    #[test]
+    fn texts_read_backwards_are_what_a_value_ends_with() {
+        let hung = ["", "lmth.", "lmth.a", "x"].map(|text| (text.as_bytes().into(), text)).into();
+        let trie = Trie::new(hung);
+        for (value, expected) in [
+            ("/a.HTML", &[("", false), ("lmth.", false), ("lmth.a", false)][..]),
+            (".html", &[("", false), ("lmth.", true)]),
+            ("tml", &[("", false)]),
+            ("", &[("", true)]),
+        ] {
+            let mut found = Vec::new();
+            trie.suffixes_of(value.as_bytes(), |text, whole| found.push((*text, whole)));
+            assert_eq!(found, expected, "{value}");
+        }
     }
 }
