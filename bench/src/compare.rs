@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long)]
     load: Option<Tool>,
     /// Who else does the job, where on PATH; ratios are to the first
-    #[arg(long, value_delimiter = ',', default_value = "nginx,haproxy")]
+    #[arg(long, value_delimiter = ',', default_value = "nginx,haproxy,floor")]
     peers: Vec<Peer>,
     /// Keep the table under bench/results
     #[arg(long)]

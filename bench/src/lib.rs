@@ -5,7 +5,7 @@
 //!
 //! Here: the command line. `shape` says what is compared, `compare` who takes part; a `stage` is what runs for it, and
 //! `measure` takes it through its rounds; `peers` says how each proxy is set up; `load` asks, `backend` answers, `plain`
-//! is the engine without TLS, `proc` and `calls` read what it cost; `table`, `targets` and `record` say it. `idle` counts
+//! is the engine without TLS, `floor` the copier below all, `proc` and `calls` read what it cost; `table`, `targets` and `record` say it. `idle` counts
 //! memory. [`soak`] stands by itself.
 //! Micro-benchmarks are in `benches/`. Kept out: anything that a mesh needs to run.
 
@@ -13,6 +13,7 @@ mod backend;
 mod calls;
 mod compare;
 mod error;
+mod floor;
 mod group;
 mod idle;
 mod load;
@@ -122,6 +123,19 @@ enum Command {
         /// The configuration directory
         dir: PathBuf,
     },
+    /// Copy bytes between who connects and another address
+    #[command(
+        hide = true,
+        after_help = "Example:\n  spillway-bench floor --listen 127.0.0.1:8080 --to 127.0.0.1:80"
+    )]
+    Floor {
+        /// Where to listen
+        #[arg(long, value_name = "ADDR")]
+        listen: SocketAddr,
+        /// Where the bytes go
+        #[arg(long, value_name = "ADDR")]
+        to: SocketAddr,
+    },
     /// Become another program, which ends with the benchmark
     #[command(hide = true, after_help = "Example:\n  spillway-bench exec 4711 nginx -c nginx.conf")]
     Exec {
@@ -192,6 +206,9 @@ fn run(command: Command) -> Result<(), BenchError> {
         }
         Command::Backend(args) => args.run(),
         Command::Plain { listen, dir } => plain::run(listen, dir),
+        Command::Floor { listen, to } => {
+            floor::run(listen, to).map_err(|source| BenchError::io(format!("copy to {to}"), source))
+        }
         Command::Exec { parent, command } => group::become_program(parent, &command),
     }
 }

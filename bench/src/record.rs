@@ -50,6 +50,7 @@ pub(crate) fn machine() -> String {
 /// What a program says of its version, and of the TLS library that it runs with.
 pub(crate) fn version(peer: Peer, program: &Path) -> String {
     let flag = match peer {
+        Peer::Floor => return "bytes copied between two sockets".to_owned(),
         Peer::Spillway => "--version",
         Peer::Nginx => "-V",
         Peer::Haproxy => "-vv",

@@ -31,8 +31,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts all for `job`: a backend that answers with `body` bytes, and every contender, ready for so many
-    /// connections.
+    /// Starts all for `job`: a backend that answers with `body` bytes, and every contender that can do it, ready
+    /// for so many connections.
     pub(crate) async fn start(
         job: Job,
         body: usize,
@@ -45,7 +45,8 @@ impl Stage {
         let site = Site::prepare(dir.path(), job, addresses, connections)?;
         let backend = start_backend(&site, body)?;
         listening(&backend).await?;
-        let setups = contenders.iter().map(|(peer, program)| peer.start(program, &site));
+        let able = contenders.iter().filter(|(peer, _)| peer.does(job));
+        let setups = able.map(|(peer, program)| peer.start(program, &site));
         Ok(Self { setups: setups.collect::<Result<_, _>>()?, backend, site, _dir: dir })
     }
 

@@ -59,7 +59,7 @@ fn targets_of(shape: Shape, rows: &[Row]) -> Vec<Target> {
         measured,
     };
     let cpu = |label: &str, peer| ratio(rows, label, peer, Sample::cost);
-    let (nginx, haproxy) = (Peer::Nginx, Peer::Haproxy);
+    let (nginx, haproxy, floor) = (Peer::Nginx, Peer::Haproxy, Peer::Floor);
     let better = |label: &str| cpu(label, nginx).max(cpu(label, haproxy));
     match shape {
         Shape::Pair(_) => {
@@ -85,10 +85,12 @@ fn targets_of(shape: Shape, rows: &[Row]) -> Vec<Target> {
                 rows.iter().find(|row| row.peer == Peer::Spillway).and_then(|row| *row.calls.first()?);
             vec![
                 target("CPU, of nginx", Some(0.75), None, cpu("64 connections", nginx)),
+                target("CPU, of the floor", None, Some(1.2), cpu("64 connections", floor)),
                 target("system calls", None, Some(4.3), calls.unwrap_or(f64::NAN)),
             ]
         }
         Shape::Sni => vec![
+            target("CPU a connection, of the floor", None, Some(1.1), cpu("handshakes", floor)),
             target("CPU a connection, of nginx", Some(1.0), None, cpu("handshakes", nginx)),
             target("CPU a MiB, of nginx", Some(0.75), None, cpu("64 MiB bodies", nginx)),
         ],
@@ -213,7 +215,7 @@ mod tests {
     fn every_target_is_found_among_the_cases_of_its_shape() {
         for shape in SHAPES {
             let cases = shape.cases(&[]).into_iter();
-            let peers = [Peer::Spillway, Peer::Nginx, Peer::Haproxy];
+            let peers = [Peer::Spillway, Peer::Nginx, Peer::Haproxy, Peer::Floor];
             let rows: Vec<Row> = cases
                 .flat_map(|case| peers.map(|peer| Row::new(&case.label, peer)))
                 .map(|row| Row { rounds: vec![sample()], calls: vec![Some(4.0)], ..row })

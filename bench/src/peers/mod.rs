@@ -11,6 +11,8 @@ mod haproxy;
 mod nginx;
 mod spillway;
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
@@ -22,7 +24,7 @@ use spillway_core::entry::CaConfig;
 use spillway_core::name::{Datacenter, ServiceName, Sni, SpiffeId, TrustDomain};
 
 use crate::error::BenchError;
-use crate::group::{Group, on_path};
+use crate::group::{Group, free_addresses, on_path};
 
 /// Worker threads or processes of each side.
 pub(crate) const WORKERS: usize = 2;
@@ -91,12 +93,22 @@ pub(crate) enum Peer {
     Nginx,
     /// HAProxy
     Haproxy,
+    /// A copier of bytes, where there is one proxy alone: no limit is lower
+    Floor,
 }
 
 impl Peer {
     /// Where its program is, if it is.
     pub(crate) fn find(self) -> Option<PathBuf> {
-        on_path(&self.to_string())
+        match self {
+            Self::Floor => env::current_exe().ok(),
+            Self::Spillway | Self::Nginx | Self::Haproxy => on_path(&self.to_string()),
+        }
+    }
+
+    /// Whether it can do such a job.
+    pub(crate) fn does(self, job: Job) -> bool {
+        self != Self::Floor || job.topology != Topology::Pair
     }
 
     /// Starts all sides of it. They listen a little later.
@@ -105,6 +117,7 @@ impl Peer {
             Self::Spillway => spillway::start(program, site),
             Self::Nginx => nginx::start(program, site),
             Self::Haproxy => haproxy::start(program, site),
+            Self::Floor => floor(program, site),
         }
     }
 }
@@ -115,8 +128,19 @@ impl fmt::Display for Peer {
             Self::Spillway => "spillway",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Floor => "floor",
         })
     }
+}
+
+/// Starts the copier: to what a hop or a gateway leads to.
+fn floor(program: &Path, site: &Site) -> Result<Setup, BenchError> {
+    let [entry] = free_addresses()?;
+    let to = site.backend[usize::from(site.job.topology == Topology::Gateway)];
+    let args: [OsString; 5] =
+        ["floor".into(), "--listen".into(), entry.to_string().into(), "--to".into(), to.to_string().into()];
+    let sides = vec![Group::start("floor", program, &args, &site.dir)?];
+    Ok(Setup { peer: Peer::Floor, entry, public: entry, sides })
 }
 
 /// A proxy that runs for a job.

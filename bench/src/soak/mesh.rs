@@ -67,7 +67,8 @@ impl Mesh {
         let log = File::options().create(true).append(true).open(self.log_file(at))?;
         let mut command = Command::new(&self.spillway);
         command.args(["sidecar", "--sidecar-for", &self.id(at), "--workers", "1", "--drain-time", "0s"]);
-        command.args(["--log-level", "info", "--admin-bind", &format!("{}:0", self.entry.ip())]);
+        command.args(["--log-level", "info", "--admin-bind", "127.0.0.1:0"]);
+        // An admin port at the instances' address could be one that an instance has just given up.
         command.arg("--config-dir").arg(&self.dir);
         // It ends with this process, however that does.
         command.env("SPILLWAY_DEMO_PARENT", process::id().to_string());
@@ -159,7 +160,8 @@ fn instance(at: usize, place: Place) -> String {
     )
 }
 
-/// Ejections are short, so that every instance fails often enough.
+/// Ejections are short, so that every instance fails often enough. The time to connect is longer than any fault: only a
+/// machine that is too busy to shake hands could use it up, and then the steady instance would be ejected.
 fn client(entry: SocketAddr) -> String {
     format!(
         r#"service {{
@@ -175,7 +177,7 @@ fn client(entry: SocketAddr) -> String {
           local_bind_address = "{host}"
           local_bind_port    = {port}
           config {{
-            connect_timeout_ms = 1000
+            connect_timeout_ms = 5000
             passive_health_check {{ base_ejection_time = "50ms" }}
           }}
         }}]
