@@ -19,6 +19,7 @@ use spillway_core::table::{self, BuildSettings, ServiceTable};
 use crate::access_log::AccessLog;
 use crate::generation::{Generation, Role, Service, ServiceSlot};
 use crate::process::Inputs;
+use crate::registered::RegisteredChecks;
 use crate::sidecar::resolve;
 use crate::stats::ServiceStats;
 
@@ -29,6 +30,8 @@ pub struct Assembly {
     pub endpoints: Endpoints,
     /// The chains of the configuration in the making.
     pub chains: Chains,
+    /// Where the registered checks of our own instance stand.
+    pub registered: Arc<RegisteredChecks>,
     workers: usize,
     slots: HashMap<String, (ServiceSlot, Arc<ServiceStats>)>,
     /// What is in force, by slot.
@@ -130,8 +133,8 @@ impl Recipe {
 }
 
 impl Assembly {
-    pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, ..Self::default() }
+    pub(crate) fn new(workers: usize, registered: Arc<RegisteredChecks>) -> Self {
+        Self { workers, registered, ..Self::default() }
     }
 
     /// Begins to assemble from `inputs`, which are to take the place of those in force, and are logged to `log`.

@@ -30,6 +30,7 @@ pub mod outbound;
 pub mod pool;
 pub mod process;
 pub mod refusal;
+pub mod registered;
 pub mod relay;
 mod retry;
 pub mod serve;

@@ -28,6 +28,7 @@ use crate::checks;
 use crate::draw::Dice;
 use crate::generation::Published;
 use crate::listener::{BindError, Bound, Listener, Serve, bind};
+use crate::registered;
 use crate::source::files::{self, Contents, Watch};
 use crate::stats::{Reloads, Stats};
 use crate::worker::{Shared, Workers};
@@ -217,6 +218,9 @@ pub trait Plane: Send + 'static {
 /// How long connections may take to say that they end when the drain time is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long until an address is tried again that could not be bound.
+const REBIND: Duration = Duration::from_secs(1);
+
 /// A process that has started: it serves until it is told to stop.
 pub struct Process {
     options: ProcessOptions,
@@ -233,6 +237,8 @@ pub struct Process {
     refused: Vec<Problem>,
     /// The files that this was said of.
     refused_contents: Option<Contents>,
+    /// Where it should listen and cannot.
+    unbound: Vec<Address>,
     next_hint: usize,
     logs: Logs,
 }
@@ -245,13 +251,13 @@ impl Process {
     /// When anything is wrong: nothing is served then.
     pub fn start(mut options: ProcessOptions, mut plane: Box<dyn Plane>) -> Result<Self, StartError> {
         let trust_domain = options.identity.trust_domain()?;
-        let mut assembly = Assembly::new(options.workers.max(1));
+        let shared = Arc::new(Shared::new(Published::default(), Stats::default()));
+        let mut assembly = Assembly::new(options.workers.max(1), Arc::clone(&shared.registered));
         let contents = files::read(&options.config_dirs).map_err(StartError::Config)?;
         let inputs = Inputs::from_contents(contents, &trust_domain, options.load, &mut assembly.chains)
             .map_err(StartError::Config)?;
         inputs.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let identity = plane.identity(&inputs).map_err(StartError::Config)?;
-        let shared = Arc::new(Shared::new(Published::default(), Stats::default()));
         let mut logs = Logs::new(options.workers.max(1), &shared.stats.access_log_dropped);
         let log = logs.open(inputs.config.entries.proxy_defaults.as_ref());
         let log = log.map_err(|problem| StartError::Config(vec![problem]))?;
@@ -266,6 +272,8 @@ impl Process {
             let socket = inherited.map_or_else(|| bind(&plan.address, plan.mode), Ok)?;
             bound.push((plan, socket));
         }
+        // A socket that nobody accepts from would keep callers waiting.
+        options.inherited.clear();
         let workers = Workers::start(options.workers, &shared)?;
         let inputs = Arc::new(inputs);
         let mut process = Self {
@@ -281,6 +289,7 @@ impl Process {
             reloads: Arc::default(),
             refused: Vec::new(),
             refused_contents: None,
+            unbound: Vec::new(),
             next_hint: 0,
             logs,
         };
@@ -336,6 +345,8 @@ impl Process {
             None => None,
         };
         let checks = tokio::task::spawn_local(checks::run(Arc::clone(&self.shared)));
+        let registered = Arc::clone(&self.shared.registered);
+        let running = tokio::task::spawn_local(registered::run(Arc::clone(&registered)));
         let watch = Watch::start(&self.options.config_dirs);
         let mut stop = std::pin::pin!(stop);
         let mut hangup = signal(SignalKind::hangup())?;
@@ -348,11 +359,14 @@ impl Process {
                     self.reload();
                 }
                 () = tokio::time::sleep(renewal) => self.renew(),
+                () = registered.turned() => self.reassemble(),
+                () = tokio::time::sleep(REBIND), if !self.unbound.is_empty() => self.reassemble(),
                 () = &mut stop => break,
                 () = quit.notified() => break,
             }
         }
         checks.abort();
+        running.abort();
         self.drain().await;
         drop(server);
         Ok(())
@@ -413,12 +427,23 @@ impl Process {
 
     /// Puts inputs in force, whole or not at all.
     fn adopt(&mut self, inputs: Inputs) -> Result<(), Vec<Problem>> {
+        self.put_in_force(Arc::new(inputs))
+    }
+
+    /// Assembles anew from the same inputs: what the plane makes of them has changed.
+    fn reassemble(&mut self) {
+        if let Err(problems) = self.put_in_force(Arc::clone(&self.inputs)) {
+            problems.iter().for_each(|problem| tracing::error!("{problem}"));
+        }
+    }
+
+    fn put_in_force(&mut self, inputs: Arc<Inputs>) -> Result<(), Vec<Problem>> {
         let log = self.logs.open(inputs.config.entries.proxy_defaults.as_ref());
         let log = log.map_err(|problem| vec![problem])?;
         self.assembly.begin(&inputs, Some(&self.inputs), log.clone());
         let plans = self.plane.assemble(&inputs, &mut self.assembly)?;
         let peers_changed = inputs.peers != self.inputs.peers;
-        self.inputs = Arc::new(inputs);
+        self.inputs = inputs;
         self.shared.inputs.store(Some(Arc::clone(&self.inputs)));
         if peers_changed {
             self.renew();
@@ -430,7 +455,8 @@ impl Process {
         Ok(())
     }
 
-    /// Listeners that are new are bound, those that are gone stop accepting; the others are not touched.
+    /// Listeners that are new are bound, those that are gone stop accepting; the others are not touched. What cannot be
+    /// bound is tried again in a while.
     fn reconcile(&mut self, plans: Vec<ListenerPlan>) {
         self.listeners.retain(|address, (name, _)| {
             let stays = plans.iter().any(|plan| plan.address == *address && plan.name == *name);
@@ -439,6 +465,7 @@ impl Process {
             }
             stays
         });
+        let failed_before = std::mem::take(&mut self.unbound);
         for plan in plans {
             if self.listeners.contains_key(&plan.address) {
                 continue;
@@ -448,7 +475,10 @@ impl Process {
                 .map_err(|error| error.to_string())
                 .and_then(|socket| self.listen(plan, socket).map_err(|error| error.to_string()));
             if let Err(error) = listening {
-                tracing::error!(name, %address, "{error}");
+                if !failed_before.contains(&address) {
+                    tracing::error!(name, %address, "{error}; trying again until it can be bound");
+                }
+                self.unbound.push(address);
             }
         }
     }

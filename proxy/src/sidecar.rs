@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use spillway_core::breaker::{Breaker, Thresholds};
 use spillway_core::chain::{ChainError, Chains, Context, Overrides, UpstreamSettings};
+use spillway_core::check::KeptCheck;
 use spillway_core::endpoint::Address;
 use spillway_core::entry::{Kind, Registration, Upstream};
 use spillway_core::name::{Datacenter, Locus, PeerName, SpiffeId, TargetId};
@@ -58,9 +59,14 @@ impl Plane for Sidecar {
         assembly: &mut Assembly,
     ) -> Result<Vec<ListenerPlan>, Vec<Problem>> {
         let registered = registered(&self.id, &self.config_dir, inputs)?;
+        let Registered { application, sidecar } = registered;
+        let checks = KeptCheck::of_instance(application, sidecar, &inputs.config.registrations);
+        let critical = assembly.registered.critical(&checks);
         let mut problems = Vec::new();
         let mut plans = Vec::new();
-        match inbound(&registered, inputs, assembly) {
+        match inbound(&registered, inputs, assembly, critical.as_deref()) {
+            // Nobody listens: a dialer in any cluster sees at once that it is to go elsewhere.
+            Ok(_) if critical.is_some() => {}
             Ok(plan) => plans.push(plan),
             Err(problem) => problems.push(problem),
         }
@@ -70,7 +76,11 @@ impl Plane for Sidecar {
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok(plans) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        assembly.registered.adopt(checks);
+        Ok(plans)
     }
 
     fn started(&mut self, shared: &Arc<Shared>) {
@@ -123,11 +133,13 @@ fn datacenter<'a>(registration: &'a Registration, inputs: &'a Inputs) -> &'a Dat
     registration.datacenter.as_ref().unwrap_or(&inputs.config.agent.datacenter)
 }
 
-/// The public listener, and the local application behind it.
+/// The public listener, and the local application behind it. Connections that are open already stay; while a
+/// registered check is critical, their requests find no application and are sent elsewhere.
 fn inbound(
     registered: &Registered<'_>,
     inputs: &Inputs,
     assembly: &mut Assembly,
+    critical: Option<&str>,
 ) -> Result<ListenerPlan, Problem> {
     let Registered { application, sidecar } = registered;
     let proxy = &sidecar.proxy;
@@ -148,6 +160,7 @@ fn inbound(
     let datacenter = datacenter(application, inputs);
     let cluster: Arc<str> = "local_app".into();
     let load = assembly.endpoints.load(&cluster);
+    let endpoint = assembly.endpoints.endpoint(Arc::clone(&cluster), &local);
     let target = Target {
         id: TargetId {
             service: service.clone(),
@@ -155,7 +168,7 @@ fn inbound(
             locus: Locus::Datacenter(datacenter.clone()),
             tenancy: None,
         },
-        cluster: Arc::clone(&cluster),
+        cluster,
         via: Via::Direct,
         tls: None,
         protocol,
@@ -164,10 +177,10 @@ fn inbound(
         outlier: OutlierPolicy { max_failures: 0, ..OutlierPolicy::default() },
         // Callers limit what they send.
         breaker: Breaker::new(Thresholds::UNLIMITED, load),
-        endpoints: [assembly.endpoints.endpoint(cluster, &local)].into(),
+        endpoints: if critical.is_none() { [endpoint].into() } else { Box::default() },
         weights: Weights::default(),
         balance: Balance::default(),
-        absent: None,
+        absent: critical.map(|id| format!("registered check {id} is critical")),
     };
     let table = ServiceTable::single(service.clone(), protocol, target).with_request_timeout(request_timeout);
     let peers = peers_let_in(service, datacenter, inputs);

@@ -23,6 +23,7 @@ use crate::draw::Dice;
 use crate::generation::{Published, Snapshot};
 use crate::pool::Pools;
 use crate::process::Inputs;
+use crate::registered::RegisteredChecks;
 use crate::slot::Line;
 use crate::stats::Stats;
 
@@ -40,6 +41,8 @@ pub struct Shared {
     pub line: Line,
     /// What the tables in force were built from, for the admin API; None while the process starts.
     pub inputs: ArcSwapOption<Inputs>,
+    /// The registered checks of our own instance.
+    pub registered: Arc<RegisteredChecks>,
     /// Set once, when the process begins to drain.
     pub draining: AtomicBool,
     /// Set once, when the time for that is over: what is still in flight is told so.
@@ -61,6 +64,7 @@ impl Shared {
             stats,
             line: Line::default(),
             inputs: ArcSwapOption::empty(),
+            registered: Arc::default(),
             draining: AtomicBool::new(false),
             drain_is_over: AtomicBool::new(false),
             failing_health_checks: AtomicBool::new(false),

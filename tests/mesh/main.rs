@@ -7,6 +7,7 @@ mod answers;
 mod balance;
 mod calls;
 mod chaos;
+mod checks;
 mod drain;
 mod ejection;
 mod failover;

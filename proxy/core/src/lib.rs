@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod breaker;
 pub mod catalog;
 pub mod chain;
+pub mod check;
 pub mod diff;
 pub mod duration;
 pub mod endpoint;

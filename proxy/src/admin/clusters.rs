@@ -125,6 +125,9 @@ pub(super) fn text(shared: &Shared) -> String {
     for (name, target) in targets(shared) {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{name}::observability_name::{name}");
+        if let Some(why) = &target.absent {
+            let _ = writeln!(out, "{name}::absent::{why}");
+        }
         let _ = writeln!(out, "{name}::spillway_load_balancer::{}", target.balance.name());
         for (limit, most) in limits(&target) {
             let _ = writeln!(out, "{name}::default_priority::{limit}::{most}");

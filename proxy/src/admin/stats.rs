@@ -117,6 +117,10 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
             all.push(Stat::new("cluster", label, stat, gauge, value));
         }
     }
+    for check in shared.registered.shown() {
+        let value = check.status as u64;
+        all.push(Stat::new("spillway", Some(("check", &check.id)), "check_status", true, value));
+    }
     let uptime = shared.uptime().as_secs();
     all.push(Stat::new("server", None, "uptime", true, uptime));
     all.push(Stat::new("server", None, "total_connections", true, connections as u64));

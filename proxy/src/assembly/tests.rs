@@ -47,7 +47,7 @@ struct Control {
 impl Control {
     fn new() -> Self {
         let sidecar = Sidecar::new("web", "conf");
-        Self { sidecar, assembly: Assembly::new(1), in_force: None }
+        Self { sidecar, assembly: Assembly::new(1, Arc::default()), in_force: None }
     }
 
     /// Assembles what these files say, and puts it in force unless the plane refuses it.

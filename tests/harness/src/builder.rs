@@ -146,6 +146,7 @@ pub struct InstanceBuilder {
     /// `SERVICE.PEER`
     pub(crate) peer_upstreams: Vec<String>,
     pub(crate) proxy_config: String,
+    pub(crate) checks: String,
     pub(crate) drain_ms: u64,
     pub(crate) workers: usize,
 }
@@ -161,6 +162,7 @@ impl InstanceBuilder {
             upstream_config: String::new(),
             peer_upstreams: Vec::new(),
             proxy_config: String::new(),
+            checks: String::new(),
             drain_ms: 10_000,
             workers: 1,
         }
@@ -205,6 +207,13 @@ impl InstanceBuilder {
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// With a registered check of these attributes; `APP` stands for its application's address.
+    #[must_use]
+    pub fn check(mut self, hcl: &str) -> Self {
+        self.checks.push_str(&format!("    {{\n{hcl}\n    }},\n"));
         self
     }
 

@@ -98,6 +98,8 @@ impl Registration {
   port    = {app_port}
   meta {{{meta}
   }}
+  checks = [
+{checks}  ]
   connect {{
     sidecar_service {{
       port = {sidecar_port}
@@ -118,6 +120,7 @@ impl Registration {
             datacenter = datacenter.unwrap_or_default(),
             host = app.ip(),
             app_port = app.port(),
+            checks = builder.checks.replace("APP", &app.to_string()),
             sidecar_port = sidecar.port(),
             proxy_config = builder.proxy_config,
         )

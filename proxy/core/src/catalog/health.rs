@@ -57,7 +57,7 @@ impl HealthEntry {
         Self {
             tagged_addresses: own.tagged_addresses.clone(),
             enable_tag_override: own.enable_tag_override,
-            checks: application.into_iter().chain([sidecar]).flat_map(checks).collect(),
+            checks: application.into_iter().chain([sidecar]).flat_map(HealthCheck::of).collect(),
             local_service_address: proxy.local_service_address.clone().unwrap_or_default(),
             local_service_port: proxy.local_service_port.unwrap_or_default(),
             local_service_socket_path: path.unwrap_or_default(),
@@ -67,24 +67,28 @@ impl HealthEntry {
     }
 }
 
-fn checks(of: &Registration) -> impl Iterator<Item = HealthCheck> {
-    let alone = of.checks.len() == 1;
-    of.checks.iter().enumerate().map(move |(i, check)| HealthCheck {
-        id: match check.id.as_str() {
-            "" if alone => format!("service:{}", of.id),
-            "" => format!("service:{}:{}", of.id, i + 1),
-            id => id.to_owned(),
-        },
-        name: match check.name.as_str() {
-            "" => format!("Service '{}' check", of.name),
-            name => name.to_owned(),
-        },
-        status: check.status.unwrap_or_default(),
-        notes: check.notes.clone(),
-        kind: kind(check),
-        service_id: of.id.clone(),
-        service_name: of.name.to_string(),
-    })
+impl HealthCheck {
+    /// Those of a registration, in its order.
+    pub fn of(registration: &Registration) -> impl Iterator<Item = Self> {
+        let Registration { id: service_id, name: service, checks, .. } = registration;
+        let alone = checks.len() == 1;
+        checks.iter().enumerate().map(move |(i, check)| Self {
+            id: match check.id.as_str() {
+                "" if alone => format!("service:{service_id}"),
+                "" => format!("service:{service_id}:{}", i + 1),
+                id => id.to_owned(),
+            },
+            name: match check.name.as_str() {
+                "" => format!("Service '{service}' check"),
+                name => name.to_owned(),
+            },
+            status: check.status.unwrap_or_default(),
+            notes: check.notes.clone(),
+            kind: kind(check),
+            service_id: service_id.clone(),
+            service_name: service.to_string(),
+        })
+    }
 }
 
 fn kind(check: &Check) -> &'static str {

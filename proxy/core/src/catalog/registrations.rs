@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Catalog, HealthEntry, Instance};
-use crate::entry::{AgentSettings, HealthStatus, Kind, Registration};
+use crate::entry::{AgentSettings, Check, HealthStatus, Kind, Registration};
 use crate::name::{Datacenter, ServiceName};
 use crate::problem::Problem;
 
@@ -169,8 +169,11 @@ fn meta(own: &Registration, sidecar: &Registration) -> Arc<BTreeMap<String, Stri
     meta
 }
 
+/// The worst status written. Whether a check that is run is critical says the instance's own sidecar, by refusing
+/// connections: what was written counts there, until the first run.
 fn worst(registration: &Registration) -> HealthStatus {
-    registration.checks.iter().filter_map(|check| check.status).max().unwrap_or_default()
+    let counts = |check: &&Check| !(check.is_run() && check.status == Some(HealthStatus::Critical));
+    registration.checks.iter().filter(counts).filter_map(|check| check.status).max().unwrap_or_default()
 }
 
 fn host_port(host: &str, port: u16) -> String {
@@ -338,6 +341,21 @@ mod tests {
             let catalog = read(&registrations, &agent(), &mut Vec::new());
             let instance = catalog.instances.values().flatten().next().expect("an instance");
             assert_eq!((instance.status, instance.weight()), (expected, weight));
+        }
+    }
+
+    #[test]
+    fn a_check_that_is_run_takes_no_instance_out_for_what_was_written() {
+        let tcp = Check { tcp: Some("127.0.0.1:80".to_owned()), ..Check::default() };
+        for (status, expected) in
+            [(HealthStatus::Critical, HealthStatus::Passing), (HealthStatus::Warning, HealthStatus::Warning)]
+        {
+            let checks = [Check { status: Some(status), ..tcp.clone() }].into();
+            let registrations =
+                [Registration { checks, ..registration(Kind::Typical, "web1", 80) }, sidecar("web1", 21000)];
+            let catalog = read(&registrations, &agent(), &mut Vec::new());
+            let instance = catalog.instances.values().flatten().next().expect("an instance");
+            assert_eq!(instance.status, expected);
         }
     }
 

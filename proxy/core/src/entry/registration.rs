@@ -153,6 +153,8 @@ pub struct Check {
     pub tcp: Option<String>,
     /// `grpc`: host:port/service.
     pub grpc: Option<String>,
+    /// `alias_service`: the id of the service whose checks count.
+    pub alias_service: Option<String>,
     /// Between two runs.
     pub interval: Option<Duration>,
     /// Of one run.
@@ -185,6 +187,13 @@ pub struct Check {
     pub failures_before_critical: u32,
     /// Failures in a row that turn it warning, default as for critical.
     pub failures_before_warning: Option<u32>,
+}
+
+impl Check {
+    /// Whether the instance's own sidecar runs it; else its status is what was written.
+    pub fn is_run(&self) -> bool {
+        self.http.is_some() || self.tcp.is_some() || self.grpc.is_some()
+    }
 }
 
 /// The state of a check, and of an instance: the worst of its checks.

@@ -19,7 +19,7 @@ services = [
   { id = "a" name = "web" port = 1 meta { version = "v1" } weights { passing = 3 } connect { sidecar_service { port = 21001 } } },
   { id = "b" name = "web" port = 2 meta { version = "v2" } connect { sidecar_service { port = 21002 } } },
   { id = "c" name = "web" port = 3 meta { version = "v1" } checks = [{ tcp = "127.0.0.1:3" interval = "1s" status = "warning" }] connect { sidecar_service { port = 21003 } } },
-  { id = "d" name = "web" port = 4 meta { version = "v1" } checks = [{ tcp = "127.0.0.1:4" interval = "1s" status = "critical" }] connect { sidecar_service { port = 21004 } } },
+  { id = "d" name = "web" port = 4 meta { version = "v1" } checks = [{ name = "said" status = "critical" }] connect { sidecar_service { port = 21004 } } },
 ]
 "#;
 

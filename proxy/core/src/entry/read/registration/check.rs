@@ -23,6 +23,7 @@ pub(super) fn read(mut map: Fields<'_>) -> Check {
         http: map.string("http"),
         tcp: map.string("tcp"),
         grpc: map.string("grpc"),
+        alias_service: None,
         interval: interval.as_ref().and_then(|item| item.timeout("interval")),
         timeout: map.timeout("timeout"),
         status: map
@@ -46,14 +47,15 @@ pub(super) fn read(mut map: Fields<'_>) -> Check {
     let ttl = map.timeout("ttl").filter(|ttl| !ttl.is_zero());
     if !valid(&map, &read, ttl, unreadable) {
         // What is wrong with it is said; what follows would only repeat it.
-    } else if let Some(name) = NOT_RUN.into_iter().chain(ALIAS).find(|name| map.has(name)) {
+    } else if let Some(name) = NOT_RUN.into_iter().chain(["alias_node"]).find(|name| map.has(name)) {
         map.item.warn(format!("checks by {name} are not run here: a status written here stays"));
     } else if ttl.is_some() {
         map.item.warn("checks by ttl are not run here: a status written here stays");
     }
     one_kind(&map, &mut read);
+    read.alias_service = map.string("alias_service").filter(|id| !id.is_empty());
     map.ignore(&NOT_RUN);
-    map.ignore(&ALIAS);
+    map.ignore(&["alias_node"]);
     map.ignore(&[
         "token",
         "service_id",
