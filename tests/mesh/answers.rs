@@ -2,6 +2,13 @@
 
 use spillway_harness::{AccessLog, Answer, Mesh, Proxy, Reply, Then, resolver, router};
 
+/// Web may have no request under way to full.
+const NO_REQUESTS: &str = r#"
+Kind = "service-defaults"
+Name = "web"
+UpstreamConfig { Overrides = [{ Name = "full", Limits { MaxConcurrentRequests = 0 } }] }
+"#;
+
 /// How an answer of our own is provoked, and what it has to be.
 struct Row {
     /// Whom the request is sent to, and the request.
@@ -59,6 +66,8 @@ fn rows() -> Vec<Row> {
         Row::new("api", "dc1/api", 502, "UPE")
             .reply(bad_answer)
             .names("malformed Content-Length", "api.default.default.dc1"),
+        Row::new("full", "dc1/web", 503, "UO")
+            .names("limit reached: MaxConcurrentRequests (0)", "full.default.default.dc1"),
         Row::new("timed", "dc1/web", 504, "UT")
             .reply(Reply::Nothing(Then::Stall))
             .names("request timeout", "api.default.default.dc1"),
@@ -93,8 +102,11 @@ fn counted(stats: &str, flag: &str) -> u64 {
 #[tokio::test]
 async fn every_answer_of_our_own_is_one_of_the_contracts_with_its_flag_in_log_and_counters() {
     let mesh = Mesh::builder()
-        .cluster("dc1", |c| c.service("api", 1).service("dead", 1).service("web", 1).access_logs(""))
+        .cluster("dc1", |c| {
+            c.service("api", 1).service("dead", 1).service("full", 1).service("web", 1).access_logs("")
+        })
         .entry("dc1", resolver("empty"))
+        .entry("dc1", NO_REQUESTS)
         .entry(
             "dc1",
             router("timed").route(r#"PathPrefix = "/""#, "Service = \"api\"\nRequestTimeout = \"50ms\""),
