@@ -6,11 +6,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::SystemTime;
 
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use spillway_certs::Alpn;
 use spillway_core::endpoint::{Address, Endpoint};
 use spillway_core::entry::Protocol;
 use spillway_core::name::Locus;
+use spillway_core::outlier::Outcome;
 use spillway_core::pick::{Target, TargetTls, Via};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -58,6 +60,24 @@ pub enum DialError {
         /// The limit.
         timeout: std::time::Duration,
     },
+}
+
+impl DialError {
+    /// What it says about the endpoint: nothing, where it is us who lack something.
+    pub fn outcome(&self) -> Outcome {
+        // Too many open files, here or on the host; no memory; no port left to dial from.
+        const OURS: [Errno; 5] =
+            [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+        match self {
+            Self::NoIdentity { .. } => Outcome::Abandoned,
+            Self::Connect { source, .. }
+                if Errno::from_io_error(source).is_some_and(|it| OURS.contains(&it)) =>
+            {
+                Outcome::Abandoned
+            }
+            Self::Connect { .. } | Self::Tls { .. } | Self::TimedOut { .. } => Outcome::ConnectFailed,
+        }
+    }
 }
 
 /// Connects to `endpoint` of `target` within the target's connect timeout; `deadline` is borrowed for it and is
@@ -195,4 +215,26 @@ async fn handshake(
     spillway_certs::authenticated(stream.get_ref().1, SystemTime::now())
         .map_err(|error| failed(io::Error::other(error)))?;
     Ok(Stream::Dialed(Box::new(stream)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_lack_ourselves_is_not_held_against_an_endpoint() {
+        let failed = |code| DialError::Connect {
+            target: "api".to_owned(),
+            endpoint: Address::Ip(([127, 0, 0, 1], 80).into()),
+            source: io::Error::from_raw_os_error(code),
+        };
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL] {
+            assert_eq!(failed(errno.raw_os_error()).outcome(), Outcome::Abandoned, "{errno}");
+        }
+        for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
+            assert_eq!(failed(errno.raw_os_error()).outcome(), Outcome::ConnectFailed, "{errno}");
+        }
+        let no_identity = DialError::NoIdentity { target: "api".to_owned() };
+        assert_eq!(no_identity.outcome(), Outcome::Abandoned);
+    }
 }

@@ -177,7 +177,8 @@ impl Failure {
     /// What it says about the endpoint.
     fn outcome(&self) -> Outcome {
         match self {
-            Self::Dial(_) | Self::Unprocessed { .. } => Outcome::ConnectFailed,
+            Self::Dial(error) => error.outcome(),
+            Self::Unprocessed { .. } => Outcome::ConnectFailed,
             Self::Closed { .. } => Outcome::Reset,
             Self::Answer { .. } => Outcome::ServerError,
             Self::TimedOut { .. } => Outcome::TimedOut,

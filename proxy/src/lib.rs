@@ -14,6 +14,7 @@ pub mod buffer;
 pub mod checks;
 pub mod conn;
 pub mod deadline;
+mod descriptors;
 pub mod dial;
 mod dialing;
 pub mod downstream;

@@ -1,17 +1,24 @@
 //! Listening sockets: bound (or handed in), accepted from by one worker, connections spread over all.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
 
 use spillway_core::endpoint::Address;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
+use crate::deadline::Deadline;
+use crate::descriptors::Descriptors;
 use crate::stream::Socket;
 use crate::worker::{Worker, Workers};
 
@@ -132,29 +139,49 @@ async fn accept(
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let acceptor = Acceptor::new(bound)?;
+    let descriptors = Descriptors::of_process();
     let pause = worker.deadline().await;
     loop {
         let accepted = tokio::select! {
             accepted = acceptor.accept() => accepted,
             _ = stopped.wait_for(|stop| *stop) => return Ok(()),
         };
-        match accepted {
+        let short = match accepted {
             Ok(socket) => {
                 let service = Arc::clone(&service);
+                let short = descriptors.are_short(&socket);
                 worker.place(move |worker| service.serve(worker, socket));
+                short
             }
-            Err(error) if connection_was_lost(&error) => {}
+            Err(error) if connection_was_lost(&error) => false,
             Err(error) => {
-                // Out of descriptors or memory: trying again at once would spin.
-                tracing::warn!(%error, "cannot accept; trying again in a moment");
-                pause.set_at(worker.deadline_tick(std::time::Duration::from_millis(100)));
-                std::future::poll_fn(|_| match pause.expired(worker.now()) {
-                    true => std::task::Poll::Ready(()),
-                    false => std::task::Poll::Pending,
-                })
-                .await;
-                pause.clear();
+                tracing::warn!(%error, "cannot accept");
+                true
             }
+        };
+        if short {
+            tracing::warn!("no new connections until there are descriptors again; those that come wait");
+            // Relaxed: a count stands for itself.
+            worker.shared.stats.accept_pauses.fetch_add(1, Ordering::Relaxed);
+            tokio::select! {
+                () = room(&worker, &pause, &acceptor, descriptors) => {}
+                _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// How long after one look for room the next one is: trying at once would spin.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Waits until a client can have a descriptor, for a moment at least.
+async fn room(worker: &Worker, pause: &Deadline, acceptor: &Acceptor, descriptors: Descriptors) {
+    loop {
+        pause.set_at(worker.deadline_tick(BACK_OFF));
+        poll_fn(|_| if pause.expired(worker.now()) { Poll::Ready(()) } else { Poll::Pending }).await;
+        pause.clear();
+        if descriptors.are_left(acceptor) {
+            return;
         }
     }
 }
@@ -190,10 +217,20 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // Fails only for a connection that is gone, which is noticed soon enough.
+                let _ = stream.set_nodelay(true);
                 Ok(Socket::Tcp(stream.into_std()?, from))
             }
             Self::Unix(listener, _) => Ok(Socket::Unix(listener.accept().await?.0.into_std()?)),
+        }
+    }
+}
+
+impl AsFd for Acceptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener, _) => listener.as_fd(),
         }
     }
 }

@@ -282,6 +282,8 @@ impl Drop for OpenUpstream {
 #[derive(Debug, Default)]
 pub struct Stats {
     endpoints: DashMap<u64, Vec<Arc<EndpointCounters>>>,
+    /// How often a listener stopped accepting because descriptors were short.
+    pub accept_pauses: AtomicU64,
     /// Connections over HTTP/2 that were closed for what their other side did.
     pub expelled: Expelled,
     /// Messages that broke HTTP.

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -19,6 +20,15 @@ pub enum Socket {
     Tcp(std::net::TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(std::os::unix::net::UnixStream),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(tcp, _) => tcp.as_fd(),
+            Self::Unix(unix) => unix.as_fd(),
+        }
+    }
 }
 
 impl Socket {

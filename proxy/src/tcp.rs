@@ -118,7 +118,7 @@ async fn connect(
                 tracing::debug!("{error}");
                 relayed.failed(&error);
                 refusal = Some(Refusal::ConnectFailed { cause: error.to_string() });
-                attempt.end(Outcome::ConnectFailed);
+                attempt.end(error.outcome());
                 counters.moved_on.add(1);
             }
         }

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use spillway_certs::IdentitySource;
 use spillway_core::duration;
 use spillway_proxy::process::{self, Plane, ProcessOptions};
@@ -70,8 +71,18 @@ fn parse_level(text: &str) -> Result<String, String> {
 /// Starts `plane` as a process of its own and serves until it is told to stop.
 pub(super) fn serve(flags: Flags, plane: impl Plane) -> Result<(), Failure> {
     flags.start_log();
+    raise_descriptors();
     let options = flags.into_options()?;
     Ok(process::run(options, Box::new(plane))?)
+}
+
+/// Takes as many descriptors as are allowed: the lower limit is for programs that cannot count beyond 1024.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
+        tracing::warn!(%error, limit = limit.current, "cannot raise the number of descriptors");
+    }
 }
 
 impl Flags {

@@ -6,6 +6,7 @@
 mod ca;
 mod chain;
 mod demo;
+mod descriptors;
 mod explain;
 mod faults;
 mod peering;

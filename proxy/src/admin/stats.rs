@@ -134,6 +134,7 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
     }
     all.push(Stat::new("spillway", None, "generation", true, shared.published.number()));
     for (stat, count) in [
+        ("accept_pauses_total", &shared.stats.accept_pauses),
         ("refused_NR", &shared.stats.unrouted),
         ("access_log_dropped_total", &*shared.stats.access_log_dropped),
     ] {

@@ -8,6 +8,7 @@ mod hops;
 mod limits;
 mod logs;
 mod rules;
+mod slow;
 mod traffic;
 
 use std::future::Future;
