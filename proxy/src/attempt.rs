@@ -30,6 +30,7 @@ use crate::mux::{self, Hop};
 use crate::pool::Upstream;
 use crate::refusal::Refusal;
 use crate::relay::{self, copy_both};
+use crate::request_id;
 use crate::retry::{RETRIED, mark};
 use crate::slot::{self, Room, Slot, room};
 use crate::stream::Stream;
@@ -630,17 +631,5 @@ pub(crate) fn new_request_id(worker: &Worker, head: &RequestHead, role: Role) ->
     if role != Role::Outbound || head.has_request_id() {
         return None;
     }
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let (high, low) = (worker.draw().0, worker.draw().0);
-    let bits = (u128::from(high) << 64 | u128::from(low)) & !(0xf << 76) | 0x4 << 76;
-    let bits = bits & !(0b11 << 62) | 0b10 << 62;
-    let mut text = [b'-'; 36];
-    let mut shift = 128;
-    for (i, byte) in text.iter_mut().enumerate() {
-        if !matches!(i, 8 | 13 | 18 | 23) {
-            shift -= 4;
-            *byte = HEX[(bits >> shift) as usize & 15];
-        }
-    }
-    Some(text)
+    Some(request_id::random(worker.draw(), worker.draw()))
 }

@@ -40,10 +40,10 @@ impl Buffers {
         self.outputs.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(4096))
     }
 
-    /// Gives a vector back.
+    /// Gives a vector back. One without room is none: kept, it would take the place of one that spares an allocation.
     pub fn release_output(&self, mut bytes: Vec<u8>) {
         let mut outputs = self.outputs.borrow_mut();
-        if outputs.len() < KEPT && bytes.capacity() <= KEPT_OUTPUT {
+        if outputs.len() < KEPT && (1..=KEPT_OUTPUT).contains(&bytes.capacity()) {
             bytes.clear();
             outputs.push(bytes);
         }
@@ -104,7 +104,9 @@ impl Input {
     /// Says that `n` bytes were read into [`Self::room`].
     pub fn filled(&mut self, n: usize) {
         self.end = (self.end + n).min(self.bytes.len());
-        self.release_if_empty();
+        if n == 0 {
+            self.release_if_empty();
+        }
     }
 
     /// Gives the buffer back when it holds nothing.
@@ -141,6 +143,14 @@ mod tests {
         let _ = input.room();
         input.filled(0);
         assert_eq!(buffers.inputs.borrow().len(), 1, "a read of nothing gives it back too");
+    }
+
+    #[test]
+    fn a_vector_without_room_is_not_kept() {
+        let buffers = Buffers::default();
+        buffers.release_output(Vec::with_capacity(100));
+        buffers.release_output(Vec::new());
+        assert!(buffers.output().capacity() >= 100);
     }
 
     #[test]

@@ -32,9 +32,14 @@ impl Conn {
     }
 
     /// Reads what is there into `input`. Ready with 0 at the end of the stream, or when there is no room.
+    ///
+    /// A request waits on each side before it reads, so waiting is kept short: no buffer is taken for it.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.eof {
             return Poll::Ready(Ok(0));
+        }
+        if self.stream.is_silent() {
+            ready!(self.stream.poll_arrival(cx))?;
         }
         let room = self.input.room();
         if room.is_empty() {
@@ -123,11 +128,8 @@ impl Conn {
     /// connections that nobody waits for.
     pub fn is_idle_and_open(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.stream.is_usable()
-            && self.input.is_empty()
-            && !self.eof
-            && !self.has_output()
-            && self.poll_fill(&mut cx).is_pending()
+        let idle = self.input.is_empty() && !self.eof && !self.has_output();
+        idle && self.stream.is_usable() && (self.stream.is_silent() || self.poll_fill(&mut cx).is_pending())
     }
 }
 

@@ -142,7 +142,9 @@ async fn within(
     let request_deadline = deadline.at();
     let connect_deadline = worker.now().after(target.connect_timeout);
     deadline.set_at(request_deadline.min(connect_deadline));
-    let result = until(worker, deadline, connect).await;
+    // In a box of its own while it lasts: a handshake's state takes 4 KiB, and whoever dials is a connection's task,
+    // which would hold room for it for as long as it lives.
+    let result = until(worker, deadline, Box::pin(connect)).await;
     deadline.set_at(request_deadline);
     result.unwrap_or_else(|| {
         Err(DialError::TimedOut {

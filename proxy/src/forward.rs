@@ -259,7 +259,7 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
         };
         tried.push(pick.endpoint);
         story.tries(&pick);
-        let attempt = Attempt::begin(worker, &pick);
+        let mut attempt = Attempt::begin(worker, &pick);
         match exchange.attempt(&pick, &decision, timeout).await {
             // A body of which some is gone cannot begin anew elsewhere: then the answer stands.
             Ok(answer) if answer.unprocessed && exchange.replayable() => {
@@ -430,16 +430,20 @@ pub(crate) struct Attempt<'a> {
     target: &'a Target,
     endpoint: &'a Arc<Endpoint>,
     outcome: Outcome,
+    /// An outcome has been recorded, and none is outstanding.
+    recorded: bool,
 }
 
 impl<'a> Attempt<'a> {
     pub(crate) fn begin(worker: &'a Worker, pick: &Pick<'a>) -> Self {
         pick.endpoint.begin();
-        Self { worker, target: pick.target, endpoint: pick.endpoint, outcome: Outcome::Abandoned }
+        let (target, endpoint) = (pick.target, pick.endpoint);
+        Self { worker, target, endpoint, outcome: Outcome::Abandoned, recorded: false }
     }
 
     /// Records what is known of the endpoint so far; the attempt goes on.
-    fn record(&self, outcome: Outcome) {
+    fn record(&mut self, outcome: Outcome) {
+        self.recorded = true;
         let Worker { pools, shared, .. } = self.worker;
         pools.with_counters(self.endpoint, &shared.stats, |counters| counters.ended(outcome));
         if let Some(change) = self.target.record(self.endpoint, outcome, self.worker.now()) {
@@ -466,6 +470,8 @@ impl<'a> Attempt<'a> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         self.endpoint.end();
-        self.record(self.outcome);
+        if !self.recorded || self.outcome != Outcome::Abandoned {
+            self.record(self.outcome);
+        }
     }
 }

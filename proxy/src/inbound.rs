@@ -64,9 +64,9 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
     let address = socket.peer_address();
     let Ok(Stream::Tcp(tcp)) = Stream::plain(socket) else { return };
     let accept = inbound.accept(&service.peers);
-    let Some(stream) = handshake(&worker, Replayed::fresh(tcp), &accept, alpn(protocol)).await else {
-        return;
-    };
+    // Apart, so that the connection's task holds no room for it for as long as it lives.
+    let handshake = Box::pin(handshake(&worker, Replayed::fresh(tcp), &accept, alpn(protocol)));
+    let Some(stream) = handshake.await else { return };
     let Some(client) = client_identity(&worker, &stream) else { return };
     if !inbound.lets_in(&service.peers, &client) {
         let why = "nothing is exported to the client's cluster that leads here";

@@ -33,6 +33,7 @@ pub mod process;
 pub mod refusal;
 pub mod registered;
 pub mod relay;
+mod request_id;
 mod retry;
 pub mod serve;
 pub mod sidecar;

@@ -23,25 +23,32 @@ use crate::worker::Worker;
 /// Serves requests on `conn`, in whichever version of HTTP it begins to speak.
 ///
 /// TLS has said which by ALPN; else the first bytes tell, of which one is enough unless it is a `P`.
-pub async fn serve_http(worker: Rc<Worker>, mut conn: Conn, facts: Facts, _protocol: Protocol) {
-    let http2 = match conn.stream.alpn() {
-        Some(MULTIPLEXED) => return Box::pin(mux::serve(worker, conn, facts)).await,
+pub async fn serve_http(worker: Rc<Worker>, conn: Conn, facts: Facts, _protocol: Protocol) {
+    if conn.stream.alpn() == Some(MULTIPLEXED) {
+        return Box::pin(mux::serve(worker, conn, facts)).await;
+    }
+    let mut downstream = Downstream { conn, deadline: worker.deadline().await, facts };
+    let http2 = match downstream.conn.stream.alpn() {
         Some(protocol) => Some(protocol == b"h2"),
-        None => begins_http2(&worker, &mut conn).await,
+        None => begins_http2(&worker, &mut downstream).await,
     };
     match http2 {
-        // Apart, so that the other version's task does not grow by it.
-        Some(true) => Box::pin(http2::serve(worker, conn, facts)).await,
-        Some(false) => serve_http1(worker, conn, facts).await,
+        Some(true) => {
+            let Downstream { conn, deadline, facts } = downstream;
+            drop(deadline);
+            // Apart, so that the other version's task does not grow by it.
+            Box::pin(http2::serve(worker, conn, facts)).await;
+        }
+        Some(false) => serve_http1(&worker, &mut downstream).await,
         None => {}
     }
 }
 
 /// Reads until it is clear whether HTTP/2's preface (RFC 9113 section 3.4) is coming. What was read stays. None when
 /// the connection ends, or idles, before.
-async fn begins_http2(worker: &Worker, conn: &mut Conn) -> Option<bool> {
+async fn begins_http2(worker: &Worker, downstream: &mut Downstream) -> Option<bool> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let deadline = worker.deadline().await;
+    let Downstream { conn, deadline, .. } = downstream;
     deadline.set_at(worker.deadline_tick(IDLE));
     std::future::poll_fn(|cx| {
         loop {
@@ -69,20 +76,19 @@ async fn begins_http2(worker: &Worker, conn: &mut Conn) -> Option<bool> {
     .await
 }
 
-/// Serves HTTP/1.1 requests on `conn` until it ends.
-pub async fn serve_http1(worker: Rc<Worker>, conn: Conn, facts: Facts) {
-    let deadline = worker.deadline().await;
-    let mut downstream = Downstream { conn, deadline, facts };
+/// Serves HTTP/1.1 requests until the connection ends. It is borrowed, not taken: what a future is given it keeps room
+/// for twice, and this is the one that 10,000 idle connections wait in.
+pub(crate) async fn serve_http1(worker: &Rc<Worker>, downstream: &mut Downstream) {
     let mut scratch = Scratch::default();
     loop {
-        match read_head(&worker, &mut downstream, &mut scratch.head).await {
+        match read_head(worker, downstream, &mut scratch.head).await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(malformed) => return reject(&worker, &mut downstream, malformed).await,
+            Err(malformed) => return reject(worker, downstream, malformed).await,
         }
-        match serve_one(&worker, &mut downstream, &mut scratch).await {
+        match serve_one(worker, downstream, &mut scratch).await {
             End::KeepAlive => {}
-            End::Close => return close(&worker, &mut downstream).await,
+            End::Close => return close(worker, downstream).await,
             End::Abort => return abort(&downstream.conn.stream),
             End::Done => return,
         }

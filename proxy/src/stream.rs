@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
@@ -65,6 +65,14 @@ impl Replayed {
     pub fn tcp(&self) -> &TcpStream {
         &self.tcp
     }
+
+    fn is_silent(&self) -> bool {
+        self.read == self.prelude.len() && is_silent(&self.tcp)
+    }
+}
+
+fn is_silent(tcp: &TcpStream) -> bool {
+    tcp.try_io(Interest::READABLE, || Ok(())).is_err()
 }
 
 impl AsyncRead for Replayed {
@@ -231,6 +239,31 @@ impl Stream {
             Self::Tcp(_) | Self::Unix(_) | Self::Dialed(_) | Self::Multiplexed(_) => None,
         };
         Ends { name, ..self.tcp().map(Ends::of).unwrap_or_default() }
+    }
+
+    /// Whether, as far as the last event told, nothing has arrived that was not read: neither bytes nor the end. No
+    /// system call; a doubt is no silence.
+    #[inline]
+    pub(crate) fn is_silent(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => is_silent(tcp),
+            Self::Unix(unix) => unix.try_io(Interest::READABLE, || Ok(())).is_err(),
+            // TLS does not want to read while it holds what it has not handed out.
+            Self::Accepted(tls) => tls.get_ref().1.wants_read() && tls.get_ref().0.is_silent(),
+            Self::Dialed(tls) => tls.get_ref().1.wants_read() && is_silent(tls.get_ref().0),
+            Self::Multiplexed(_) => false,
+        }
+    }
+
+    /// Waits until something arrives on a stream that [is silent](Self::is_silent).
+    pub(crate) fn poll_arrival(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => tcp.poll_read_ready(cx),
+            Self::Unix(unix) => unix.poll_read_ready(cx),
+            Self::Accepted(tls) => tls.get_ref().0.tcp().poll_read_ready(cx),
+            Self::Dialed(tls) => tls.get_ref().0.poll_read_ready(cx),
+            Self::Multiplexed(_) => Poll::Ready(Ok(())),
+        }
     }
 
     /// What TLS agreed on by ALPN.

@@ -67,6 +67,11 @@ impl RequestHead {
         self.method.text(buf)
     }
 
+    /// The same for who writes it on: text is judged once more whenever it is asked for.
+    pub(super) fn method_bytes<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
+        self.method.bytes(buf)
+    }
+
     /// Whether the method is `HEAD`, whose response has no body.
     pub fn is_head(&self, buf: &[u8]) -> bool {
         self.method.bytes(buf) == b"HEAD"
@@ -79,16 +84,24 @@ impl RequestHead {
 
     /// The path as received, without the query; `*` in asterisk form.
     pub fn path<'a>(&self, buf: &'a [u8]) -> &'a str {
+        str::from_utf8(self.path_bytes(buf)).unwrap_or_default()
+    }
+
+    pub(super) fn path_bytes<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
         match (self.target.form, self.target.path) {
-            (TargetForm::Asterisk, _) => "*",
-            (_, path) if path.is_empty() => "/",
-            (_, path) => path.text(buf),
+            (TargetForm::Asterisk, _) => b"*",
+            (_, path) if path.is_empty() => b"/",
+            (_, path) => path.bytes(buf),
         }
     }
 
     /// What stands behind the first `?`.
     pub fn query<'a>(&self, buf: &'a [u8]) -> Option<&'a str> {
         self.target.query.map(|query| query.text(buf))
+    }
+
+    pub(super) fn query_bytes<'a>(&self, buf: &'a [u8]) -> Option<&'a [u8]> {
+        self.target.query.map(|query| query.bytes(buf))
     }
 
     /// Path and query in origin form; `*` in asterisk form.
@@ -154,7 +167,11 @@ impl RequestHead {
 
     /// Who is asked: the target's authority, else Host. Only HTTP/1.0 can name nobody.
     pub fn host<'a>(&self, buf: &'a [u8]) -> Option<&'a str> {
-        self.target.authority.or(self.host_line).map(|host| host.text(buf))
+        self.host_bytes(buf).map(|host| str::from_utf8(host).unwrap_or_default())
+    }
+
+    pub(super) fn host_bytes<'a>(&self, buf: &'a [u8]) -> Option<&'a [u8]> {
+        self.target.authority.or(self.host_line).map(|host| host.bytes(buf))
     }
 
     /// The values of `x-forwarded-client-cert` as received. They never pass by themselves: a caller that trusts the

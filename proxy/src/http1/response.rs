@@ -11,7 +11,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::fields::{self, Fields, Kind};
+use super::fields::{self, Fields, Kind, Line};
 use super::malformed::{Malformed, Reason};
 use super::text::Span;
 use super::{Limits, Parse, Version};
@@ -128,7 +128,10 @@ impl ResponseHead {
 
     /// The first value of a header that travels on, by name in any case.
     pub fn value<'a>(&'a self, buf: &'a [u8], name: &str) -> Option<&'a [u8]> {
-        self.end_to_end(buf).find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let is = |line: &&Line| {
+            line.kind.is_end_to_end() && line.name.bytes(buf).eq_ignore_ascii_case(name.as_bytes())
+        };
+        self.fields.lines.iter().find(is).map(|line| line.value.bytes(buf))
     }
 
     fn read(

@@ -14,7 +14,7 @@ use super::edits::Edits;
 use super::fields::{Fields, Kind};
 use super::request::{Framing, RequestHead};
 use super::target::TargetForm;
-use super::text::{is_value, write_checked, write_decimal, write_line};
+use super::text::{is_value, write_checked, write_decimal, write_line, write_valued};
 
 /// The path to ask the upstream for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,13 +56,12 @@ pub struct RequestOut<'a> {
 #[inline]
 pub fn write_request(head: &RequestHead, buf: &[u8], spec: &RequestOut<'_>, out: &mut Vec<u8>) {
     out.reserve(head.len() + 512);
-    out.extend_from_slice(head.method(buf).as_bytes());
+    out.extend_from_slice(head.method_bytes(buf));
     out.push(b' ');
     write_target(head, buf, spec.path, out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    let host =
-        spec.host.or_else(|| head.host(buf)).filter(|host| !host.is_empty()).unwrap_or(spec.default_host);
-    write_host(host, out);
+    let host = spec.host.map(str::as_bytes).or_else(|| head.host_bytes(buf));
+    write_host(host.filter(|host| !host.is_empty()).unwrap_or(spec.default_host.as_bytes()), out);
     let edits = Edits::new(spec.edits);
     let keep = Keep { edits, own: !spec.strip_own, request_id: spec.request_id.is_none() };
     write_lines(&head.fields, buf, &keep, out);
@@ -87,11 +86,11 @@ pub(super) fn write_target(head: &RequestHead, buf: &[u8], path: PathOut<'_>, ou
             }
             [front, rest].into_iter().for_each(|part| write_path(part.as_bytes(), out));
         }
-        _ => out.extend_from_slice(head.path(buf).as_bytes()),
+        _ => out.extend_from_slice(head.path_bytes(buf)),
     }
-    if let Some(query) = head.query(buf) {
+    if let Some(query) = head.query_bytes(buf) {
         out.push(b'?');
-        out.extend_from_slice(query.as_bytes());
+        out.extend_from_slice(query);
     }
 }
 
@@ -111,19 +110,18 @@ fn write_path(part: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn write_host(host: &str, out: &mut Vec<u8>) {
-    let host = if is_value(host.as_bytes()) { host.as_bytes() } else { b"" };
-    write_line(b"host", host, out);
+fn write_host(host: &[u8], out: &mut Vec<u8>) {
+    write_line(b"host", if is_value(host) { host } else { b"" }, out);
 }
 
 fn write_vouched(spec: &RequestOut<'_>, edits: &Edits<'_>, out: &mut Vec<u8>) {
     if let Some(xfcc) = spec.xfcc {
-        write_checked(b"x-forwarded-client-cert", xfcc, out);
+        write_valued(b"x-forwarded-client-cert", xfcc, out);
     }
     if let Some(id) = spec.request_id
         && !edits.replace(b"x-request-id")
     {
-        write_checked(b"x-request-id", id, out);
+        write_valued(b"x-request-id", id, out);
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::driver::drive;
 use super::session::{Session, Side};
 use crate::conn::Conn;
-use crate::downstream::Facts;
+use crate::downstream::{Downstream, Facts};
 use crate::serve::serve_http1;
 use crate::stream::Stream;
 use crate::worker::Worker;
@@ -22,7 +22,8 @@ pub async fn serve(worker: Rc<Worker>, conn: Conn, facts: Facts) {
         let conn = Conn::new(Stream::Multiplexed(substream), &serving.buffers);
         let (worker, facts, load) = (Rc::clone(&serving), facts.clone(), serving.load());
         drop(tokio::task::spawn_local(async move {
-            serve_http1(worker, conn, facts).await;
+            let mut downstream = Downstream { conn, deadline: worker.deadline().await, facts };
+            serve_http1(&worker, &mut downstream).await;
             drop(load);
         }));
     };
