@@ -17,7 +17,7 @@ use spillway_core::outlier::OutlierPolicy;
 use spillway_core::table::{self, BuildSettings, ServiceTable};
 
 use crate::access_log::AccessLog;
-use crate::generation::{Generation, Role, Service, ServiceSlot};
+use crate::generation::{Generation, Intake, Role, Service, ServiceSlot};
 use crate::process::Inputs;
 use crate::registered::RegisteredChecks;
 use crate::sidecar::resolve;
@@ -189,25 +189,31 @@ impl Assembly {
         let table = recipe.table(catalog, &resolve, &mut self.endpoints);
         // What a name stands for may change without a word in the configuration.
         let recipe = Some(recipe).filter(|_| !asked.get());
-        self.build(key, slot, role, table, Box::default(), recipe)
+        self.build(key, slot, role, table, Intake::default(), recipe)
     }
 
     /// Puts a service into the next generation that workloads of our own trust domain alone may connect to.
     pub fn insert(&mut self, key: &str, stats: &str, role: Role, table: ServiceTable) -> ServiceSlot {
-        self.insert_for(key, stats, role, table, Box::default())
+        self.insert_for(key, stats, role, table, Intake::default())
     }
 
-    /// The same, where workloads of these peers' trust domains may connect, too.
+    /// The same, where what may come in is said. Rate limits that are as they were go on from where they are.
     pub fn insert_for(
         &mut self,
         key: &str,
         stats: &str,
         role: Role,
         table: ServiceTable,
-        peers: Box<[TrustDomain]>,
+        mut intake: Intake,
     ) -> ServiceSlot {
         let slot = self.slot(key, stats);
-        self.build(key, slot, role, table, peers, None)
+        let in_force = self.in_force.get(slot.0).and_then(Option::as_ref);
+        if let Some(before) = in_force.and_then(|built| built.service.intake.rates.as_ref())
+            && intake.rates.as_ref().is_some_and(|rates| rates.written() == before.written())
+        {
+            intake.rates = Some(Arc::clone(before));
+        }
+        self.build(key, slot, role, table, intake, None)
     }
 
     /// What is in force in `slot`, if `recipe` would give the same.
@@ -227,13 +233,13 @@ impl Assembly {
         slot: ServiceSlot,
         role: Role,
         table: ServiceTable,
-        peers: Box<[TrustDomain]>,
+        intake: Intake,
         recipe: Option<Recipe>,
     ) -> ServiceSlot {
         self.tables_built += 1;
         let stats = Arc::clone(&self.slots[key].1);
         let log = self.log.clone();
-        self.put(slot, Built { service: Arc::new(Service { table, role, stats, peers, log }), recipe })
+        self.put(slot, Built { service: Arc::new(Service { table, role, stats, intake, log }), recipe })
     }
 
     fn put(&mut self, slot: ServiceSlot, built: Built) -> ServiceSlot {

@@ -18,7 +18,7 @@ use crate::body::{Body, Broken, Sink};
 use crate::conn::Conn;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, dial, multiplexes};
-use crate::downstream::{self, Downstream, End, STREAM_IDLE, UNPROCESSED};
+use crate::downstream::{self, Downstream, End, UNPROCESSED};
 use crate::forward::{Answer, Exchange, Failure, overdue};
 use crate::generation::Role;
 use crate::http1::{
@@ -366,7 +366,7 @@ impl Exchange for Http1Exchange<'_> {
         decision: &Decision<'_>,
         timeout: Option<Duration>,
     ) -> Result<Answer, Failure> {
-        let idle = decision.route.idle_timeout.unwrap_or(STREAM_IDLE);
+        let idle = decision.route.idle_timeout.unwrap_or(Duration::MAX);
         let target = &pick.target.id;
         self.wind_clock(timeout, idle);
         let mut fresh = false;
@@ -433,7 +433,7 @@ impl Exchange for Http1Exchange<'_> {
             return self.tunnel(upstream).await.map(|()| None);
         }
         let until_close = self.response.framing() == ResponseFraming::UntilClose;
-        let idle = decision.route.idle_timeout.unwrap_or(STREAM_IDLE);
+        let idle = decision.route.idle_timeout.unwrap_or(Duration::MAX);
         let passed = self.pass_on(&mut upstream, &mut body, &pick.target.id, idle).await;
         self.passed.down = body.as_ref().map_or(0, Body::moved);
         self.passed.body = body.filter(|_| self.passed.keep_trailers).map(Box::new);

@@ -28,6 +28,7 @@ pub const UNPROCESSED: &str = "x-spillway-unprocessed";
 
 /// What Envoy says of a request that met a limit, for clients that know it.
 const OVERLOADED: &str = "x-envoy-overloaded";
+const RATE_LIMITED: &str = "x-envoy-ratelimited";
 
 /// How long a connection may be silent between requests. Longer than our own pools keep a connection.
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
@@ -140,7 +141,8 @@ pub(crate) fn own_lines(
 ) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
     let unprocessed = marked_unprocessed(facts, refusal).then_some((UNPROCESSED, refusal.flag()));
     let overloaded = matches!(refusal, Refusal::Overflow { .. }).then_some((OVERLOADED, "true"));
-    unprocessed.into_iter().chain(overloaded)
+    let limited = matches!(refusal, Refusal::RateLimited { .. }).then_some((RATE_LIMITED, "true"));
+    unprocessed.into_iter().chain(overloaded).chain(limited)
 }
 
 /// Answers a request ourselves, down to the socket; what becomes of the connection.

@@ -246,6 +246,11 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
         if worker.drain_is_over() {
             break Refusal::Draining { target: None };
         }
+        if tried.is_empty()
+            && let Some(refusal) = over_rate(worker, service, &exchange.head(), request.begun)
+        {
+            break refusal;
+        }
         let hash = decision.endpoint_hash;
         let Some(pick) = decision.resolver.pick_for(hash, &tried, worker.draw(), worker.now()) else {
             detours += 1;
@@ -344,6 +349,13 @@ pub async fn forward_nowhere<E: Exchange>(worker: &Rc<Worker>, snapshot: &Snapsh
 /// What the table is asked.
 fn asked<E: Exchange>(exchange: &E, draw: Draw) -> Request<'_> {
     Request { head: exchange.head(), caller: exchange.caller(), draw: Some(draw) }
+}
+
+/// The refusal of a request that comes too soon after others.
+fn over_rate(worker: &Worker, service: &Service, head: &RequestHead<'_>, begun: Instant) -> Option<Refusal> {
+    let admitted = service.intake.rates.as_ref()?.admit(head, worker.shared.age(begun));
+    let service = &service.table.service;
+    admitted.err().map(|per_second| Refusal::RateLimited { service: service.to_string(), per_second })
 }
 
 /// Legs that a request may be sent on to: one found empty has nothing more to offer, so only legs that lose their last

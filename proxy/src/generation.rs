@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use spillway_certs::TlsContexts;
+use spillway_core::breaker::Breaker;
 use spillway_core::name::TrustDomain;
+use spillway_core::rate::RateLimiter;
 use spillway_core::table::ServiceTable;
 
 use crate::access_log::AccessLog;
@@ -38,10 +40,21 @@ pub struct Service {
     pub role: Role,
     /// Counted by every worker for itself.
     pub stats: Arc<ServiceStats>,
-    /// Whose workloads may connect besides those of our own trust domain.
-    pub peers: Box<[TrustDomain]>,
+    /// Whom and how much it lets in.
+    pub intake: Intake,
     /// Where its requests are logged.
     pub log: Option<Arc<AccessLog>>,
+}
+
+/// Whom and how much a listener lets in. The default: whoever is of our own trust domain, and as much as may come.
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// Whose workloads may connect besides those of our own trust domain.
+    pub peers: Box<[TrustDomain]>,
+    /// How many connections at once.
+    pub connections: Option<Breaker>,
+    /// How many requests a second.
+    pub rates: Option<Arc<RateLimiter>>,
 }
 
 /// Everything in force, as one.

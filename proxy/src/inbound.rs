@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use spillway_certs::{Accept, Alpn};
+use spillway_core::breaker::Breaker;
 use spillway_core::entry::Protocol;
 use spillway_core::name::{SpiffeId, TrustDomain};
 use tokio_rustls::TlsAcceptor;
@@ -61,14 +62,19 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
     let protocol = service.table.protocol;
     let service = Arc::clone(service);
     drop(snapshot);
+    let admitted = service.intake.connections.as_ref().map(Breaker::connection);
+    if let Some(None) = admitted {
+        tracing::debug!("refused a connection: there are as many as MaxInboundConnections allows");
+        return;
+    }
     let address = socket.peer_address();
     let Ok(Stream::Tcp(tcp)) = Stream::plain(socket) else { return };
-    let accept = inbound.accept(&service.peers);
+    let accept = inbound.accept(&service.intake.peers);
     // Apart, so that the connection's task holds no room for it for as long as it lives.
     let handshake = Box::pin(handshake(&worker, Replayed::fresh(tcp), &accept, alpn(protocol)));
     let Some(stream) = handshake.await else { return };
     let Some(client) = client_identity(&worker, &stream) else { return };
-    if !inbound.lets_in(&service.peers, &client) {
+    if !inbound.lets_in(&service.intake.peers, &client) {
         let why = "nothing is exported to the client's cluster that leads here";
         tracing::debug!(%client, "refused a client: {why}");
         return refused_connection(&worker, &stream.ends(), None, &why);

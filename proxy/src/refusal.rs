@@ -50,6 +50,13 @@ pub enum Refusal {
         /// Which.
         limit: Overflow,
     },
+    /// More requests a second than the instance takes.
+    RateLimited {
+        /// Which instance's service.
+        service: String,
+        /// How many it takes.
+        per_second: u32,
+    },
     /// The process is draining, and its time is over.
     Draining {
         /// Who had the request and has not answered; None when nobody had it.
@@ -62,7 +69,7 @@ pub const FLAGS: usize = Refusal::FLAG_NAMES.len();
 
 impl Refusal {
     /// All flags, in the order of [`Self::flag_index`].
-    pub const FLAG_NAMES: [&'static str; 9] = ["DPE", "NR", "UH", "UF", "UC", "UPE", "UT", "UO", "DC"];
+    pub const FLAG_NAMES: [&'static str; 10] = ["DPE", "NR", "UH", "UF", "UC", "UPE", "UT", "UO", "DC", "RL"];
 
     /// The status of the answer.
     pub fn status(&self) -> u16 {
@@ -76,6 +83,7 @@ impl Refusal {
             | Self::Overflow { .. }
             | Self::Draining { .. } => 503,
             Self::Timeout { .. } => 504,
+            Self::RateLimited { .. } => 429,
         }
     }
 
@@ -91,6 +99,7 @@ impl Refusal {
             Self::Timeout { .. } => 6,
             Self::Overflow { .. } => 7,
             Self::Draining { .. } => 8,
+            Self::RateLimited { .. } => 9,
         }
     }
 
@@ -111,6 +120,8 @@ impl Refusal {
             | Self::UpstreamClosed { .. }
             | Self::UpstreamMalformed { .. }
             | Self::Timeout { .. }
+            // Sent elsewhere, it would only spread what is too much.
+            | Self::RateLimited { .. }
             | Self::Draining { target: Some(_) } => false,
         }
     }
@@ -131,6 +142,9 @@ impl fmt::Display for Refusal {
             }
             Self::Timeout { target } => write!(f, "request timeout: {target}"),
             Self::Overflow { target, limit } => write!(f, "limit reached: {limit} of {target}"),
+            Self::RateLimited { service, per_second } => {
+                write!(f, "rate limit of {per_second} requests a second reached: {service}")
+            }
             Self::Draining { target: None } => f.write_str("draining: this process is about to stop"),
             Self::Draining { target: Some(target) } => {
                 write!(f, "draining: this process is about to stop, without an answer from {target}")

@@ -13,16 +13,17 @@ use spillway_core::chain::{ChainError, Chains, Context, Overrides, UpstreamSetti
 use spillway_core::check::KeptCheck;
 use spillway_core::endpoint::Address;
 use spillway_core::entry::{Kind, Registration, Upstream};
-use spillway_core::name::{Datacenter, Locus, PeerName, SpiffeId, TargetId};
+use spillway_core::name::{Datacenter, Locus, PeerName, ServiceName, SpiffeId, TargetId};
 use spillway_core::outlier::OutlierPolicy;
 use spillway_core::pick::{Balance, Target, Via, Weights};
 use spillway_core::problem::{Place, Problem};
+use spillway_core::rate::RateLimiter;
 use spillway_core::table::ServiceTable;
 
 use crate::admin::PlaneApi;
 use crate::admission::peers_let_in;
 use crate::assembly::{Recipe, Source};
-use crate::generation::Role;
+use crate::generation::{Intake, Role};
 use crate::inbound::Inbound;
 use crate::outbound::Outbound;
 use crate::process::{Assembly, Inputs, ListenerPlan, Plane};
@@ -151,10 +152,14 @@ fn inbound(
         .or_else(|| own.and_then(|own| own.local_connect_timeout))
         .or_else(|| global.and_then(|global| global.local_connect_timeout))
         .unwrap_or(LOCAL_CONNECT);
+    // As Consul has it, 0 is no limit for either, and none of ours where nobody says anything.
     let request_timeout = proxy
         .local_request_timeout
         .or_else(|| own.and_then(|own| own.local_request_timeout))
-        .or_else(|| global.and_then(|global| global.local_request_timeout));
+        .or_else(|| global.and_then(|global| global.local_request_timeout))
+        .filter(|timeout| !timeout.is_zero());
+    let idle_timeout =
+        proxy.local_idle_timeout.or_else(|| global.and_then(|global| global.local_idle_timeout));
     let protocol = proxy.protocol.unwrap_or_else(|| inputs.config.entries.protocol(service));
     let local = local_application(application, sidecar)?;
     let datacenter = datacenter(application, inputs);
@@ -182,9 +187,17 @@ fn inbound(
         balance: Balance::default(),
         absent: critical.map(|id| format!("registered check {id} is critical")),
     };
-    let table = ServiceTable::single(service.clone(), protocol, target).with_request_timeout(request_timeout);
-    let peers = peers_let_in(service, datacenter, inputs);
-    let slot = assembly.insert_for("inbound", "public_listener", Role::Inbound, table, peers);
+    let mut table =
+        ServiceTable::single(service.clone(), protocol, target).with_request_timeout(request_timeout);
+    if let Some(idle_timeout) = idle_timeout {
+        table = table.with_idle_timeout(Some(idle_timeout).filter(|timeout| !timeout.is_zero()));
+    }
+    let intake = Intake {
+        peers: peers_let_in(service, datacenter, inputs),
+        connections: connections_let_in(sidecar, service, inputs, assembly),
+        rates: own.and_then(|own| own.rate_limits.as_ref()).map(|it| Arc::new(RateLimiter::compile(it))),
+    };
+    let slot = assembly.insert_for("inbound", "public_listener", Role::Inbound, table, intake);
     let address = proxy.bind_address.as_deref().or(sidecar.own_address.then_some(sidecar.address.as_str()));
     let port = proxy.bind_port.unwrap_or(sidecar.port);
     Ok(ListenerPlan {
@@ -196,6 +209,21 @@ fn inbound(
             identity: SpiffeId::service(&inputs.trust_domain, datacenter, service),
         }),
     })
+}
+
+/// How many connections the public listener takes at once; 0 is as many as may come.
+fn connections_let_in(
+    sidecar: &Registration,
+    service: &ServiceName,
+    inputs: &Inputs,
+    assembly: &mut Assembly,
+) -> Option<Breaker> {
+    let entries = &inputs.config.entries;
+    let own = entries.defaults.get(service).map(|own| own.max_inbound_connections).filter(|it| *it > 0);
+    let global = || entries.proxy_defaults.as_ref().and_then(|global| global.max_inbound_connections);
+    let most = sidecar.proxy.max_inbound_connections.or(own).or_else(global).filter(|it| *it > 0)?;
+    let thresholds = Thresholds { connections: most, ..Thresholds::UNLIMITED };
+    Some(Breaker::new(thresholds, assembly.endpoints.load(&"public_listener".into())))
 }
 
 fn local_application(application: &Registration, sidecar: &Registration) -> Result<Address, Problem> {

@@ -86,6 +86,11 @@ impl Shared {
         Tick(self.now.load(Ordering::Relaxed))
     }
 
+    /// How long the process had run at this moment.
+    pub fn age(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.started)
+    }
+
     /// How long the process has run.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()

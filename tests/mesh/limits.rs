@@ -1,9 +1,9 @@
-//! How much at once: circuit breakers of an upstream.
+//! How much at once: circuit breakers of an upstream, and what an instance takes.
 
 use std::sync::Arc;
 
 use spillway_core::breaker::Load;
-use spillway_harness::{Answer, Connection, Mesh, Reply, Then, eventually};
+use spillway_harness::{Answer, Connection, InstanceBuilder, Mesh, Reply, Then, eventually, within};
 
 /// One instance of api and of db, and a caller whose upstreams have these `limits`.
 async fn limited(limits: &str) -> Mesh {
@@ -151,4 +151,63 @@ async fn a_change_of_configuration_forgets_nothing_that_is_in_flight() {
     limit(&ask(&mesh).await.answer().await);
     mesh.app("dc1/api/0").release();
     assert_eq!(first.answer().await.status, 200);
+}
+
+/// An instance of api with this in its sidecar's `proxy.config`, and two callers.
+async fn guarded(proxy_config: &str) -> Mesh {
+    let api = |_: usize, api: InstanceBuilder| api.proxy_config(proxy_config);
+    Mesh::builder()
+        .cluster("dc1", |c| c.service_with("api", 1, api).service("web", 1).service("other", 1))
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn a_connection_beyond_those_that_an_instance_takes_is_refused_until_one_has_ended() {
+    let mesh = guarded("max_inbound_connections = 1").await;
+    assert_eq!(mesh.client("dc1/web").get("http://api/").await.status, 200);
+    let other = mesh.client("dc1/other");
+    assert_eq!(other.get("http://api/").await.status, 503);
+    assert!(mesh.sidecar("dc1/api/0").refused_connections() > 0);
+    mesh.sidecar("dc1/web").kill();
+    let served = async { while other.get("http://api/").await.status != 200 {} };
+    within("there is room", served).await;
+}
+
+#[tokio::test]
+async fn an_application_has_as_long_as_its_sidecar_says() {
+    for config in ["local_request_timeout_ms = 200", "local_idle_timeout_ms = 200"] {
+        let mesh = guarded(config).await;
+        mesh.app("dc1/api/0").reply(Reply::Nothing(Then::Stall));
+        assert_eq!(mesh.client("dc1/web").get("http://api/").await.status, 504, "{config}");
+        assert_eq!(mesh.sidecar("dc1/api/0").refusals("UT"), 1, "{config}");
+    }
+    for config in ["local_request_timeout_ms = 0", "local_idle_timeout_ms = 0"] {
+        let mesh = guarded(config).await;
+        assert_eq!(mesh.client("dc1/web").get("http://api/").await.status, 200, "{config}");
+    }
+}
+
+#[tokio::test]
+async fn requests_beyond_an_instance_s_rate_are_answered_429_and_not_sent_elsewhere() {
+    let limits = "RateLimits {\n InstanceLevel {\n RequestsPerSecond = 1\n RequestsMaxBurst = 3\n }\n}";
+    let defaults = format!("Kind = \"service-defaults\"\nName = \"api\"\nProtocol = \"http\"\n{limits}\n");
+    let mesh = Mesh::builder()
+        .cluster("dc1", |c| c.service("api", 1).service("web", 1))
+        .entry("dc1", defaults.as_str())
+        .start()
+        .await;
+    let mut api = mesh.client("dc1/web").connect("api").await;
+    for _ in 0..3 {
+        assert_eq!(api.get("/").await.status, 200);
+    }
+    // On a slow day some more are due meanwhile.
+    let mut answer = api.get("/").await;
+    while answer.status == 200 {
+        answer = api.get("/").await;
+    }
+    assert_eq!((answer.status, answer.header("x-envoy-ratelimited")), (429, Some("true")));
+    assert_eq!(answer.text(), "rate limit of 1 requests a second reached: api\n");
+    assert_eq!(mesh.sidecar("dc1/api/0").refusals("RL"), 1);
+    assert_eq!(mesh.sidecar("dc1/web").sum(|counters| &counters.moved_on), 0);
 }

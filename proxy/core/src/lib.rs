@@ -21,6 +21,7 @@ pub mod outlier;
 pub mod pattern;
 pub mod pick;
 pub mod problem;
+pub mod rate;
 pub mod sni;
 pub mod syntax;
 pub mod table;

@@ -184,6 +184,7 @@ fn details(refusal: &Refusal) -> &'static str {
         Refusal::UpstreamMalformed { .. } => "upstream_reset_before_response_started{protocol_error}",
         Refusal::Timeout { .. } => "response_timeout",
         Refusal::Overflow { .. } => "upstream_reset_before_response_started{overflow}",
+        Refusal::RateLimited { .. } => "local_rate_limited",
         Refusal::Draining { .. } => "draining",
     }
 }

@@ -70,6 +70,11 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
     let mut empty_legs: BTreeMap<(&str, String), u64> = BTreeMap::new();
     for service in snapshot.services() {
         of_service(&service.stats, &mut all);
+        if let Some(Breaker { load, .. }) = &service.intake.connections {
+            let label = Some(("envoy_listener_address", service.stats.name.as_str()));
+            let overflows = load.connection_overflows();
+            all.push(Stat::new("listener", label, "downstream_cx_overflow", false, overflows));
+        }
         let legs = service.table.splits().iter().flat_map(|split| split.legs());
         let names: BTreeSet<String> = legs.map(|leg| leg.resolver.name()).collect();
         for leg in names {

@@ -29,7 +29,6 @@ use crate::access_log::Record;
 use crate::attempt::{answer, as_decided, connect, new_request_id, own_lines, retried_before};
 use crate::body::{self, Broken};
 use crate::conn::Conn;
-use crate::downstream::STREAM_IDLE;
 use crate::forward::{Answer, Exchange, Failure, overdue};
 use crate::generation::Role;
 use crate::http1::{
@@ -438,7 +437,7 @@ impl<R: Received> Exchange for Bridge<'_, R> {
         decision: &Decision<'_>,
         timeout: Option<Duration>,
     ) -> Result<Answer, Failure> {
-        let idle = decision.route.idle_timeout.unwrap_or(STREAM_IDLE);
+        let idle = decision.route.idle_timeout.unwrap_or(Duration::MAX);
         self.wind_clock(timeout, idle);
         let mut fresh = false;
         loop {
@@ -526,7 +525,7 @@ impl<R: Received> Exchange for Bridge<'_, R> {
             }
             return Ok(None);
         }
-        let idle = decision.route.idle_timeout.unwrap_or(STREAM_IDLE);
+        let idle = decision.route.idle_timeout.unwrap_or(Duration::MAX);
         self.download.begin(ended, self.first.take());
         let passed = self.pass_on(&mut up, idle, pick).await;
         match &passed {

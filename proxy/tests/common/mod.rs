@@ -112,7 +112,7 @@ impl Hop {
         }
         let table = ServiceTable::single(name("api"), Protocol::Http, target(to, expected));
         let stats = Arc::new(ServiceStats::new("api", 1));
-        let service = Service { table, role, stats, peers: Box::default(), log: None };
+        let service = Service { table, role, stats, intake: Default::default(), log: None };
         published.publish(Generation { services: vec![Some(Arc::new(service))], log: None });
         let workers =
             Workers::start(1, &Arc::new(Shared::new(published, Stats::default()))).expect("a worker");

@@ -194,6 +194,16 @@ impl Proxy {
         Arc::clone(&found.unwrap_or_else(|| panic!("{} does not call {service}", self.name)).breaker.load)
     }
 
+    /// How many connections its public listener has refused because there were as many as may be.
+    ///
+    /// # Panics
+    /// When it is dead.
+    pub fn refused_connections(&self) -> u64 {
+        let snapshot = self.observed().shared.published.load();
+        let limits = snapshot.services().filter_map(|service| service.intake.connections.as_ref());
+        limits.map(|it| it.load.connection_overflows()).sum()
+    }
+
     /// Something that lives for as long as its threads do.
     ///
     /// # Panics
@@ -308,6 +318,6 @@ impl Observed {
     /// Whether it lets workloads of this peer's trust domain connect.
     pub(crate) fn lets_in(&self, trust_domain: &str) -> bool {
         let snapshot = self.shared.published.load();
-        snapshot.services().any(|it| it.peers.iter().any(|peer| peer.to_string() == trust_domain))
+        snapshot.services().any(|it| it.intake.peers.iter().any(|peer| peer.to_string() == trust_domain))
     }
 }

@@ -191,7 +191,14 @@ impl ServiceTable {
     /// The same with a limit for requests that no route speaks of; None is no limit.
     #[must_use]
     pub fn with_request_timeout(mut self, request_timeout: Option<Duration>) -> Self {
-        self.unrouted = RouteAction::unrouted(request_timeout);
+        self.unrouted.request_timeout = request_timeout;
+        self
+    }
+
+    /// The same with a limit on silence within such requests; None is no limit.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, idle_timeout: Option<Duration>) -> Self {
+        self.unrouted.idle_timeout = idle_timeout;
         self
     }
 

@@ -37,7 +37,7 @@ use tokio::net::TcpStream;
 use crate::access_log::AccessLog;
 use crate::conn::Conn;
 use crate::downstream::Facts;
-use crate::generation::{Generation, Published, Role, Service, ServiceSlot};
+use crate::generation::{Generation, Intake, Published, Role, Service, ServiceSlot};
 use crate::listener::{Listener, Serve, bind};
 use crate::serve::serve_http;
 use crate::stats::{ServiceStats, Stats};
@@ -144,7 +144,7 @@ impl Proxy {
         let table = ServiceTable::single(target.id.service.clone(), front.protocol, target);
         let stats = Arc::new(ServiceStats::new("web", 1));
         let service =
-            Service { table, role: front.role, stats: Arc::clone(&stats), peers: Box::default(), log };
+            Service { table, role: front.role, stats: Arc::clone(&stats), intake: Intake::default(), log };
         let published = Published::default();
         published.publish(Generation { services: vec![Some(Arc::new(service))], log: None });
         if let Some(contexts) = contexts {

@@ -182,7 +182,13 @@ services = [
         let table = recipe.expect("a chain").table(&inputs.catalog, &resolve, &mut Endpoints::default());
         let primary = Arc::clone(&table.resolvers[0].targets[0]);
         let stats = Arc::new(ServiceStats::new("web", 1));
-        let service = Service { table, role: Role::Outbound, stats, peers: [].into(), log: None };
+        let service = Service {
+            table,
+            role: Role::Outbound,
+            stats,
+            intake: crate::generation::Intake::default(),
+            log: None,
+        };
         let shared = Arc::new(Shared::new(Published::default(), Stats::default()));
         shared.published.publish(Generation { services: vec![Some(Arc::new(service))], log: None });
         shared.inputs.store(Some(Arc::new(inputs)));
