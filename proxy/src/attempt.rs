@@ -11,7 +11,7 @@ use std::time::Duration;
 use spillway_core::Tick;
 use spillway_core::breaker::Overflow;
 use spillway_core::pick::{Pick, Target};
-use spillway_core::table::{self, Decision};
+use spillway_core::table::{self, Decision, LegHeaders};
 
 use crate::access_log::Record;
 use crate::body::{Body, Broken, Sink};
@@ -34,6 +34,7 @@ use crate::request_id;
 use crate::retry::{RETRIED, mark};
 use crate::slot::{self, Room, Slot, room};
 use crate::stream::Stream;
+use crate::told::Exchanged;
 use crate::worker::Worker;
 
 /// While an answer is awaited, so much is read ahead of the next request, and no more.
@@ -129,7 +130,12 @@ impl<'c> Http1Exchange<'c> {
         let Self { view, downstream, worker, passed, .. } = self;
         passed.id = passed.id.or_else(|| new_request_id(worker, view.head, downstream.facts.role));
         let vouched = downstream.facts.vouched.as_ref().map(|vouched| vouched.line(view));
+        if decision.leg_headers.is_some_and(LegHeaders::ask) || decision.route.headers.ask() {
+            downstream.facts.ends(&downstream.conn.stream);
+        }
+        let told = Exchanged::lines(view, &downstream.facts, pick);
         let out = RequestOut {
+            teller: Some(&told),
             xfcc: vouched.as_deref(),
             request_id: passed.id.as_ref().map(<[u8; 36]>::as_slice),
             upgrade: view.head.upgrade(),
@@ -255,7 +261,12 @@ impl<'c> Http1Exchange<'c> {
     }
 
     /// Puts the answer's head into the downstream's output; returns how its body goes on.
-    fn write_answer(&mut self, upstream: &mut Conn, decision: &Decision<'_>) -> Option<Body> {
+    fn write_answer(
+        &mut self,
+        upstream: &mut Conn,
+        pick: &Pick<'_>,
+        decision: &Decision<'_>,
+    ) -> Option<Body> {
         let version = self.view.head.version();
         let framing = self.response.framing_for(version);
         let body = (framing != ResponseFraming::None).then(|| {
@@ -269,7 +280,10 @@ impl<'c> Http1Exchange<'c> {
             && !self.worker.draining();
         self.end = if keep_alive { End::KeepAlive } else { End::Close };
         let lines = own_lines(decision, self.retried && self.downstream.facts.role == Role::Gateway);
+        let told = Exchanged::lines(&self.view, &self.downstream.facts, pick);
+        let told = told.answered(self.response, upstream.input.data());
         let out = ResponseOut {
+            teller: Some(&told),
             edits: [decision.leg_headers.map(|leg| &leg.response), Some(&decision.route.headers.response)],
             downstream: version,
             keep_alive,
@@ -277,7 +291,8 @@ impl<'c> Http1Exchange<'c> {
             strip_own: true,
             extra: &lines,
         };
-        write_response(self.response, upstream.input.data(), &out, self.downstream.conn.output());
+        let output = self.downstream.conn.output();
+        write_response(self.response, upstream.input.data(), &out, output);
         upstream.input.consume(self.response.len());
         body
     }
@@ -428,7 +443,7 @@ impl Exchange for Http1Exchange<'_> {
         }
         let reusable = self.response.keep_alive();
         let switched = self.response.upgraded();
-        let mut body = self.write_answer(&mut upstream.conn, decision);
+        let mut body = self.write_answer(&mut upstream.conn, pick, decision);
         if switched {
             return self.tunnel(upstream).await.map(|()| None);
         }

@@ -42,5 +42,6 @@ pub mod source;
 pub mod stats;
 pub mod stream;
 pub mod tcp;
+mod told;
 pub mod vouch;
 pub mod worker;

@@ -11,6 +11,7 @@ mod checks;
 mod drain;
 mod ejection;
 mod failover;
+mod headers;
 mod hop;
 mod http1;
 mod limits;

@@ -4,27 +4,40 @@
 //! reach what travels from one side to the other and nothing else: no edit can touch framing, Host, Connection and
 //! its kin, or `x-forwarded-client-cert`, and a name or value that would break out of its line is left out.
 
-use spillway_core::table::HeaderEdits;
+use std::fmt;
+
+use spillway_core::access_log::Format;
+use spillway_core::table::{EditValue, HeaderEdits};
 
 use super::fields::Kind;
 use super::text::write_checked;
 
+/// Tells values with command operators what they ask for.
+pub trait Teller: fmt::Debug {
+    /// Appends the value that this format has now.
+    fn write(&self, format: &Format, out: &mut Vec<u8>);
+}
+
 /// The leg's edits, then the route's.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edits<'a>([Option<&'a HeaderEdits>; 2]);
+pub(super) struct Edits<'a> {
+    edits: [Option<&'a HeaderEdits>; 2],
+    teller: Option<&'a dyn Teller>,
+}
 
 impl<'a> Edits<'a> {
-    pub(super) fn new(edits: [Option<&'a HeaderEdits>; 2]) -> Self {
-        Self(edits.map(|edits| edits.filter(|edits| !edits.is_empty())))
+    /// Without a teller, a value with operators stays as it is written.
+    pub(super) fn new(edits: [Option<&'a HeaderEdits>; 2], teller: Option<&'a dyn Teller>) -> Self {
+        Self { edits: edits.map(|edits| edits.filter(|edits| !edits.is_empty())), teller }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+        self.edits.iter().all(Option::is_none)
     }
 
     /// Whether a header of this name, in any case, gives way to an edit.
     pub(super) fn replace(&self, name: &[u8]) -> bool {
-        self.0.iter().flatten().any(|edits| replaces(edits, name))
+        self.edits.iter().flatten().any(|edits| replaces(edits, name))
     }
 
     /// Appends the lines that are set and added.
@@ -34,13 +47,28 @@ impl<'a> Edits<'a> {
 
     /// The lines that are set and added, in order.
     pub(super) fn each(&self, line: &mut dyn FnMut(&[u8], &[u8])) {
-        for (index, edits) in self.0.iter().enumerate() {
+        let mut told = Vec::new();
+        for (index, edits) in self.edits.iter().enumerate() {
             let Some(edits) = edits else { continue };
-            let later = self.0.get(index + 1).copied().flatten();
+            let later = self.edits.get(index + 1).copied().flatten();
             for (name, value) in edits.set.iter().chain(&edits.add) {
                 let overruled = later.is_some_and(|later| replaces(later, name.as_bytes()));
-                if !overruled && Kind::of(name.as_bytes()).is_end_to_end() {
-                    line(name.as_bytes(), value.as_bytes());
+                if overruled || !Kind::of(name.as_bytes()).is_end_to_end() {
+                    continue;
+                }
+                match value {
+                    EditValue::Text(text) => line(name.as_bytes(), text.as_bytes()),
+                    EditValue::Format(format) => {
+                        told.clear();
+                        match self.teller {
+                            Some(teller) => teller.write(format, &mut told),
+                            None => told.extend_from_slice(format.source().unwrap_or_default().as_bytes()),
+                        }
+                        // Envoy adds no header without a value.
+                        if !told.is_empty() {
+                            line(name.as_bytes(), &told);
+                        }
+                    }
                 }
             }
         }

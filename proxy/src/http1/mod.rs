@@ -94,6 +94,7 @@ mod cases;
 
 pub use body::{BodyReader, Ended};
 pub use chunk::{ChunkDecoder, ChunkLimits, Step, write_chunk, write_chunk_header, write_last_chunk};
+pub use edits::Teller;
 pub use malformed::{Malformed, Reason};
 pub(crate) use outgoing::{path_and_query, request_lines, response_lines};
 pub use request::{Framing, RequestHead, parse_request};

@@ -24,7 +24,7 @@ pub(crate) fn path_and_query(head: &RequestHead, buf: &[u8], path: PathOut<'_>) 
 
 /// The lines that a request leaves with, besides those of the hop.
 pub(crate) fn request_lines(head: &RequestHead, buf: &[u8], spec: &RequestOut<'_>, line: &mut Line<'_>) {
-    let edits = Edits::new(spec.edits);
+    let edits = Edits::new(spec.edits, spec.teller);
     let keep = Keep { edits, own: !spec.strip_own, request_id: spec.request_id.is_none() };
     lines(&head.fields, buf, &keep, line);
     edits.each(line);
@@ -39,7 +39,7 @@ pub(crate) fn request_lines(head: &RequestHead, buf: &[u8], spec: &RequestOut<'_
 
 /// The lines that a response leaves with, besides those of the hop.
 pub(crate) fn response_lines(head: &ResponseHead, buf: &[u8], spec: &ResponseOut<'_>, line: &mut Line<'_>) {
-    let edits = Edits::new(spec.edits);
+    let edits = Edits::new(spec.edits, spec.teller);
     lines(&head.fields, buf, &Keep { edits, own: !spec.strip_own, request_id: true }, line);
     edits.each(line);
     extra(spec.extra, line);

@@ -10,7 +10,7 @@ use std::iter;
 
 use spillway_core::table::HeaderEdits;
 
-use super::edits::Edits;
+use super::edits::{Edits, Teller};
 use super::fields::{Fields, Kind};
 use super::request::{Framing, RequestHead};
 use super::target::TargetForm;
@@ -38,6 +38,8 @@ pub struct RequestOut<'a> {
     pub default_host: &'a str,
     /// Edits of the splitter leg, then of the route.
     pub edits: [Option<&'a HeaderEdits>; 2],
+    /// Tells edits with command operators what they ask for.
+    pub teller: Option<&'a dyn Teller>,
     /// What we vouch for; received ones never pass.
     pub xfcc: Option<&'a [u8]>,
     /// Takes the place of the received one.
@@ -62,7 +64,7 @@ pub fn write_request(head: &RequestHead, buf: &[u8], spec: &RequestOut<'_>, out:
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let host = spec.host.map(str::as_bytes).or_else(|| head.host_bytes(buf));
     write_host(host.filter(|host| !host.is_empty()).unwrap_or(spec.default_host.as_bytes()), out);
-    let edits = Edits::new(spec.edits);
+    let edits = Edits::new(spec.edits, spec.teller);
     let keep = Keep { edits, own: !spec.strip_own, request_id: spec.request_id.is_none() };
     write_lines(&head.fields, buf, &keep, out);
     edits.write(out);

@@ -8,7 +8,7 @@
 use spillway_core::table::HeaderEdits;
 
 use super::Version;
-use super::edits::Edits;
+use super::edits::{Edits, Teller};
 use super::response::{ResponseFraming, ResponseHead};
 use super::text::{write_decimal, write_line};
 use super::write_request::{Keep, write_extra, write_length, write_lines, write_upgrade};
@@ -18,6 +18,8 @@ use super::write_request::{Keep, write_extra, write_length, write_lines, write_u
 pub struct ResponseOut<'a> {
     /// Edits of the splitter leg, then of the route.
     pub edits: [Option<&'a HeaderEdits>; 2],
+    /// Tells edits with command operators what they ask for.
+    pub teller: Option<&'a dyn Teller>,
     /// What the downstream speaks.
     pub downstream: Version,
     /// Whether the downstream connection stays open behind this response.
@@ -39,7 +41,7 @@ pub fn write_response(head: &ResponseHead, buf: &[u8], spec: &ResponseOut<'_>, o
     }
     out.reserve(head.len() + 256);
     write_status(head.status(), head.phrase(buf), out);
-    let edits = Edits::new(spec.edits);
+    let edits = Edits::new(spec.edits, spec.teller);
     write_lines(&head.fields, buf, &Keep { edits, own: !spec.strip_own, request_id: true }, out);
     edits.write(out);
     write_extra(spec.extra, out);

@@ -39,6 +39,7 @@ use crate::pool::Upstream;
 use crate::refusal::Refusal;
 use crate::retry::mark;
 use crate::slot;
+use crate::told::Exchanged;
 use crate::worker::Worker;
 
 /// One request on its way.
@@ -171,7 +172,9 @@ impl<'w, R: Received> Bridge<'w, R> {
         let id = self.id.or_else(|| new_request_id(self.worker, view.head, self.received.facts().role));
         self.id = id;
         let vouched = self.received.facts().vouched.as_ref().map(|vouched| vouched.line(view));
+        let told = Exchanged::over(self.received.is_http2(), view, self.received.facts(), pick);
         let out = RequestOut {
+            teller: Some(&told),
             xfcc: vouched.as_deref(),
             request_id: id.as_ref().map(<[u8; 36]>::as_slice),
             upgrade: self.upgrade,
@@ -517,7 +520,7 @@ impl<R: Received> Exchange for Bridge<'_, R> {
             }
             Up::Http2 { body, .. } => self.first.is_none() && body.as_mut().is_some_and(|body| body.at_end()),
         };
-        let begun = self.received.begin(&self.response, &self.text, &spec, ended);
+        let begun = self.received.begin((&self.response, &self.text), &spec, ended, pick);
         begun.map_err(|_| Failure::Abandoned)?;
         if switched {
             if let Err(failure) = self.tunnel(&mut up).await {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use h2::Reason;
+use spillway_core::pick::Pick;
 
 use super::exchange::Bridge;
 use super::pump::{FromConn, Kept, Pump, Sink, Source, ToConn};
@@ -20,6 +21,7 @@ use crate::http1::{
     BodyReader, Framing, HeadView, ResponseFraming, ResponseHead, ResponseOut, Version, write_response,
 };
 use crate::refusal::Refusal;
+use crate::told::Exchanged;
 use crate::worker::Worker;
 
 /// Forwards the request whose head has just been taken from the connection's input; what becomes of the connection.
@@ -51,6 +53,7 @@ impl<'c> LinesRequest<'c> {
     fn new(worker: &'c Rc<Worker>, downstream: &'c mut Downstream, view: HeadView<'c>) -> Self {
         let mut reader = BodyReader::default();
         reader.begin(view.head.framing());
+        downstream.facts.ends(&downstream.conn.stream);
         Self { worker, downstream, view, reader, sink: body::Sink::Raw, left: Some(0), end: End::Close }
     }
 
@@ -79,6 +82,10 @@ impl Received for LinesRequest<'_> {
 
     fn deadline(&self) -> &Deadline {
         &self.downstream.deadline
+    }
+
+    fn is_http2(&self) -> bool {
+        false
     }
 
     fn is_connect(&self) -> bool {
@@ -125,10 +132,10 @@ impl Received for LinesRequest<'_> {
 
     fn begin(
         &mut self,
-        head: &ResponseHead,
-        text: &[u8],
+        (head, text): (&ResponseHead, &[u8]),
         spec: &ResponseOut<'_>,
         ended: bool,
+        pick: &Pick<'_>,
     ) -> Result<(), Broken> {
         let version = self.view.head.version();
         let framing = match head.framing_for(version) {
@@ -152,7 +159,8 @@ impl Received for LinesRequest<'_> {
             && !self.downstream.conn.eof
             && !self.worker.draining();
         self.end = if keep_alive { End::KeepAlive } else { End::Close };
-        let out = ResponseOut { downstream: version, keep_alive, framing, ..*spec };
+        let told = Exchanged::lines(&self.view, &self.downstream.facts, pick).answered(head, text);
+        let out = ResponseOut { downstream: version, keep_alive, framing, teller: Some(&told), ..*spec };
         write_response(head, text, &out, self.downstream.conn.output());
         Ok(())
     }

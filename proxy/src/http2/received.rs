@@ -4,6 +4,8 @@ use std::task::{Context, Poll};
 
 use h2::Reason;
 
+use spillway_core::pick::Pick;
+
 use super::pump::{Kept, Pump, Sink, Source};
 use crate::access_log::Record;
 use crate::body::Broken;
@@ -23,6 +25,9 @@ pub(super) trait Received {
 
     /// The one deadline of the task that serves it.
     fn deadline(&self) -> &Deadline;
+
+    /// Whether it came over HTTP/2.
+    fn is_http2(&self) -> bool;
 
     /// Whether it asks for a tunnel by CONNECT, which any 2xx would grant.
     fn is_connect(&self) -> bool;
@@ -51,13 +56,13 @@ pub(super) trait Received {
     /// Says `100 Continue`.
     fn go_on(&mut self, cx: &mut Context<'_>);
 
-    /// Passes the answer's head on; `ended` when nothing follows it.
+    /// Passes the answer's head on, given with the words that it was parsed from; `ended` when nothing follows it.
     fn begin(
         &mut self,
-        head: &ResponseHead,
-        text: &[u8],
+        answer: (&ResponseHead, &[u8]),
         spec: &ResponseOut<'_>,
         ended: bool,
+        pick: &Pick<'_>,
     ) -> Result<(), Broken>;
 
     /// What comes from now on is the tunnel's.

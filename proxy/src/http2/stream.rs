@@ -6,6 +6,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use spillway_core::pick::Pick;
 
 use super::pump::{Kept, Pump, Sink, Source, StreamBody, ToStream};
 use super::received::Received;
@@ -17,6 +18,7 @@ use crate::downstream::{Facts, own_lines};
 use crate::forward::Failure;
 use crate::http1::{HeadView, Malformed, RequestHead, ResponseHead, ResponseOut};
 use crate::refusal::Refusal;
+use crate::told::Exchanged;
 
 /// Reads a request's head into the typed view and its words.
 ///
@@ -83,6 +85,10 @@ impl Received for StreamRequest<'_> {
         &self.deadline
     }
 
+    fn is_http2(&self) -> bool {
+        true
+    }
+
     fn is_connect(&self) -> bool {
         // There is no other way to ask over HTTP/2.
         self.view.head.upgrade()
@@ -131,12 +137,13 @@ impl Received for StreamRequest<'_> {
 
     fn begin(
         &mut self,
-        head: &ResponseHead,
-        text: &[u8],
+        (head, text): (&ResponseHead, &[u8]),
         spec: &ResponseOut<'_>,
         ended: bool,
+        pick: &Pick<'_>,
     ) -> Result<(), Broken> {
-        let response = head::response(head, text, spec);
+        let told = Exchanged::over(true, &self.view, self.facts, pick).answered(head, text);
+        let response = head::response(head, text, &ResponseOut { teller: Some(&told), ..*spec });
         let answer = self.respond.send_response(response, ended).map_err(|_| Broken::Sink)?;
         self.answer = Some(answer);
         Ok(())

@@ -1,4 +1,5 @@
-//! Lines of the access log: a format with Envoy's command operators, compiled once, written for each request.
+//! Lines of the access log: a format with Envoy's command operators, compiled once, written for each request. Values
+//! that header edits set and add are such formats too.
 //!
 //! Here: what an operator is called ([`Fact`], `parse`), what a line consists of ([`Format`]), and how values are
 //! put into text or JSON (`write`). What a request can tell is asked of it through [`Tells`]. Kept out: where lines
@@ -135,6 +136,8 @@ enum Piece {
 enum Form {
     /// As text; `-` where there is none.
     Text,
+    /// As text; nothing where there is none.
+    Value,
     /// As a JSON value of its own: a number, a string or null.
     Json,
     /// Within a JSON string.
@@ -167,6 +170,14 @@ impl Format {
         parse::text(source)
     }
 
+    /// A value of a header: what is not there leaves nothing, and nothing ends it.
+    ///
+    /// # Errors
+    /// When it holds what is no operator.
+    pub fn value(source: &str) -> Result<Self, FormatError> {
+        parse::value(source)
+    }
+
     /// A JSON object, one a line, whose strings may hold operators. A string that is nothing but one operator becomes
     /// a value of its type: a number stays one, and what is not there is null.
     ///
@@ -196,7 +207,7 @@ impl Format {
         self.without_meaning.iter().map(|name| &**name)
     }
 
-    /// Appends a line, its end included.
+    /// Appends a line, its end included, or a value.
     pub fn write(&self, of: &dyn Tells, out: &mut Vec<u8>) {
         let mut line = Line::new(out);
         for piece in &self.pieces {

@@ -20,6 +20,12 @@ pub(super) fn text(source: &str) -> Result<Format, FormatError> {
     Ok(making.finish(source))
 }
 
+pub(super) fn value(source: &str) -> Result<Format, FormatError> {
+    let mut making = Making::default();
+    making.template(source, Form::Value)?;
+    Ok(making.finish(source))
+}
+
 pub(super) fn json(source: &str) -> Result<Format, FormatError> {
     let value: Value = serde_json::from_str(source).map_err(|error| FormatError::Json(error.to_string()))?;
     if !value.is_object() {
@@ -125,7 +131,7 @@ impl Making {
     }
 
     fn plain(&mut self, text: &str, form: Form) {
-        if form == Form::Text {
+        if matches!(form, Form::Text | Form::Value) {
             self.literal(text.as_bytes());
         } else {
             let quoted = Value::from(text).to_string();

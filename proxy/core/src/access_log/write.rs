@@ -23,6 +23,7 @@ impl<'o> Line<'o> {
     pub(super) fn value(&mut self, value: &Told<'_>, most: usize, form: Form) {
         match (value, form) {
             (Told::Nothing, Form::Json) => self.literal(b"null"),
+            (Told::Nothing, Form::Value) => {}
             (Told::Nothing, Form::Text | Form::JsonPart) => self.literal(b"-"),
             (Told::Number(number), _) => {
                 // Writing to a vector cannot fail.
@@ -42,7 +43,7 @@ impl<'o> Line<'o> {
     fn string(&mut self, most: usize, form: Form, write: impl FnOnce(&mut Text<'_>)) {
         let quote: &[u8] = if form == Form::Json { b"\"" } else { b"" };
         self.literal(quote);
-        write(&mut Text { out: self.out, left: most, json: form != Form::Text });
+        write(&mut Text { out: self.out, left: most, json: matches!(form, Form::Json | Form::JsonPart) });
         self.literal(quote);
     }
 }

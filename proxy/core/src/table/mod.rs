@@ -22,7 +22,9 @@ use std::time::Duration;
 pub use build::{build, peer_upstream};
 pub use hash::HashPolicies;
 pub use matcher::Matcher;
-pub use route::{DEFAULT_IDLE_TIMEOUT, HeaderEdits, LegHeaders, RetryPolicy, Rewrite, RouteAction};
+pub use route::{
+    DEFAULT_IDLE_TIMEOUT, EditValue, HeaderEdits, LegHeaders, RetryPolicy, Rewrite, RouteAction,
+};
 pub use split::{Leg, Split};
 pub use target::BuildSettings;
 pub(crate) use target::left_out;

@@ -1,8 +1,10 @@
 //! What a route says beyond where to go: timeouts, retries, rewrites and header changes, defaults filled in.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::matcher::Matcher;
+use crate::access_log::Format;
 use crate::duration::Signed;
 use crate::entry::{DEFAULT_REQUEST_TIMEOUT, Destination, HeaderModifiers};
 
@@ -76,6 +78,13 @@ impl LegHeaders {
     pub fn is_empty(&self) -> bool {
         self.request.is_empty() && self.response.is_empty()
     }
+
+    /// Whether a value has command operators in it.
+    pub fn ask(&self) -> bool {
+        let directions = [&self.request, &self.response].into_iter();
+        let mut edits = directions.flat_map(|edits| edits.set.iter().chain(&edits.add));
+        edits.any(|(_, value)| matches!(value, EditValue::Format(_)))
+    }
 }
 
 /// One direction of [`LegHeaders`].
@@ -84,9 +93,36 @@ pub struct HeaderEdits {
     /// Lower-case names.
     pub remove: Box<[Box<str>]>,
     /// Lower-case names and values.
-    pub set: Box<[(Box<str>, Box<str>)]>,
+    pub set: Box<[(Box<str>, EditValue)]>,
     /// Lower-case names and values.
-    pub add: Box<[(Box<str>, Box<str>)]>,
+    pub add: Box<[(Box<str>, EditValue)]>,
+}
+
+/// The value of a header that is set or added.
+#[derive(Debug, PartialEq)]
+pub enum EditValue {
+    /// The same for every request.
+    Text(Box<str>),
+    /// With Envoy's command operators in it.
+    Format(Format),
+}
+
+impl From<&str> for EditValue {
+    /// What is no format was refused when the entry was read.
+    fn from(written: &str) -> Self {
+        let format = written.contains('%').then(|| Format::value(written).ok()).flatten();
+        format.map_or_else(|| Self::Text(written.into()), Self::Format)
+    }
+}
+
+impl fmt::Display for EditValue {
+    /// As the operator wrote it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text(text) => text,
+            Self::Format(format) => format.source().unwrap_or_default(),
+        })
+    }
 }
 
 impl HeaderEdits {
@@ -98,7 +134,7 @@ impl HeaderEdits {
     fn compile(written: Option<&HeaderModifiers>) -> Self {
         let Some(written) = written else { return Self::default() };
         let fold = |name: &String| name.to_ascii_lowercase().into();
-        let pair = |(name, value): (&String, &String)| (fold(name), value.as_str().into());
+        let pair = |(name, value): (&String, &String)| (fold(name), EditValue::from(value.as_str()));
         Self {
             remove: written.remove.iter().map(fold).collect(),
             set: written.set.iter().map(pair).collect(),

@@ -129,6 +129,7 @@ fn parse(raw: &[u8]) -> (Result<Parse, Malformed>, RequestHead) {
 }
 
 const PASS: RequestOut<'static> = RequestOut {
+    teller: None,
     path: PathOut::AsReceived,
     host: None,
     default_host: "default",

@@ -1,6 +1,6 @@
 //! What callers may change on the way out, and what they cannot.
 
-use spillway_core::table::{HeaderEdits, Headers};
+use spillway_core::table::{EditValue, HeaderEdits, Headers};
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn names(list: &[&str]) -> Box<[Box<str>]> {
     list.iter().map(|&name| name.into()).collect()
 }
 
-fn lines(list: &[(&str, &str)]) -> Box<[(Box<str>, Box<str>)]> {
+fn lines(list: &[(&str, &str)]) -> Box<[(Box<str>, EditValue)]> {
     list.iter().map(|&(name, value)| (name.into(), value.into())).collect()
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::Fields;
 use super::item::Item;
+use crate::access_log::Format;
 use crate::entry::{
     FailoverPolicy, HeaderMatch, HeaderModifiers, HttpMatch, MeshGatewayMode, Protocol, QueryParamMatch,
 };
@@ -115,10 +116,45 @@ pub(super) fn balance(fields: &mut Fields<'_>, name: &'static str, fault: &str) 
 /// `RequestHeaders`, `ResponseHeaders`.
 pub(super) fn header_modifiers(fields: &mut Fields<'_>, name: &'static str) -> Option<HeaderModifiers> {
     let mut map = fields.map(name)?;
-    let modifiers =
-        HeaderModifiers { add: map.texts("Add"), set: map.texts("Set"), remove: map.strings("Remove") };
+    let modifiers = HeaderModifiers {
+        add: edits(&mut map, "Add"),
+        set: edits(&mut map, "Set"),
+        remove: map.strings("Remove"),
+    };
+    if let Some(name) = modifiers.remove.iter().find(|name| !is_editable(name)) {
+        map.item.error(not_editable(name));
+    }
     map.finish();
     (modifiers != HeaderModifiers::default()).then_some(modifiers)
+}
+
+/// Headers to set or add. Values are formats with Envoy's command operators.
+fn edits(map: &mut Fields<'_>, name: &'static str) -> BTreeMap<String, String> {
+    let Some(item) = map.take(name) else { return BTreeMap::new() };
+    let texts = item.texts();
+    for (key, value) in item.pairs() {
+        let Some(text) = texts.get(&key.name) else { continue };
+        if !is_editable(&key.name) {
+            value.error(not_editable(&key.name));
+        }
+        let format = Format::value(text);
+        if let Err(error) = &format {
+            value.error(error.to_string());
+        }
+        for operator in format.iter().flat_map(Format::without_meaning) {
+            value.warn(format!("%{operator}% has no meaning here and is always empty"));
+        }
+    }
+    texts
+}
+
+/// Envoy refuses to edit these, with the whole listener.
+fn is_editable(name: &str) -> bool {
+    !name.starts_with(':') && !name.eq_ignore_ascii_case("host")
+}
+
+fn not_editable(name: &str) -> String {
+    format!("header {name:?} cannot be modified: neither Host nor a name that begins with a colon can")
 }
 
 /// Whose match is read: which fields it has, and how Consul's messages begin.

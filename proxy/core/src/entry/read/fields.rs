@@ -2,7 +2,6 @@
 //!
 //! A reader's code is thus its schema: each `take` reads a field and makes its name known for hints.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -178,10 +177,6 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn strings(&mut self, name: &'static str) -> Vec<String> {
         self.take(name).map(|item| item.strings()).unwrap_or_default()
-    }
-
-    pub(crate) fn texts(&mut self, name: &'static str) -> BTreeMap<String, String> {
-        self.take(name).map(|item| item.texts()).unwrap_or_default()
     }
 
     /// Each item of a list of maps.

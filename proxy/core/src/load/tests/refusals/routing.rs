@@ -45,6 +45,23 @@ fn a_router_is_refused_as_consul_refuses_it() {
                 "Routes = [{ Destination { RetryOn = [\"often\"] } }]",
                 Some("Route[0] contains an invalid retry condition: \"often\""),
             ),
+            ("Routes = [{ Destination { RequestHeaders { Set { x-a = \"%PROTOCOL% 100%%\" } } } }]", None),
+            (
+                "Routes = [{ Destination { RequestHeaders { Add { x-a = \"%PROTOCL%\" } } } }]",
+                Some("unknown command operator %PROTOCL%, did you mean %PROTOCOL%?"),
+            ),
+            (
+                "Routes = [{ Destination { ResponseHeaders { Set { x-a = \"100%\" } } } }]",
+                Some("\"%\" is no command operator; a percent sign is written %%"),
+            ),
+            (
+                "Routes = [{ Destination { RequestHeaders { Set { \":path\" = \"/b\" } } } }]",
+                Some("header \":path\" cannot be modified"),
+            ),
+            (
+                "Routes = [{ Destination { RequestHeaders { Remove = [\"Host\"] } } }]",
+                Some("header \"Host\" cannot be modified"),
+            ),
             (
                 "Routes = [{ Destination { RetryOn = [\"\"] } }]",
                 Some("Route[0] contains an invalid retry condition: \"\""),
