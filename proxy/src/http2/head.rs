@@ -4,7 +4,9 @@
 //! calls malformed by then; the codec decides on targets, hosts, lengths and sizes as it does for HTTP/1.1, and
 //! knows what ends at this hop. Out: the lines that the codec would write, as a head of HTTP/2.
 //!
-//! - RFC 9113 §8.3.1: `:authority` takes Host's place; a Host beside it must say the same.
+//! - RFC 9113 §8.2.1: a value neither begins nor ends in white space.
+//! - §8.3.1: `:authority` takes Host's place; a Host beside it must say the same. A fragment in `:path` is gone before
+//!   it gets here, as `h2` reads no more than path and query: it is not refused, but neither seen nor passed on.
 //! - §8.2.3: crumbs of Cookie become one line.
 //! - RFC 8441: an extended CONNECT becomes a GET with Upgrade, as Envoy has it, and back; its 2xx becomes 101.
 //! - §8.1.1: Content-Length is kept to by `h2`, and by the pump where the body leaves over HTTP/1.1.
@@ -45,6 +47,9 @@ pub(super) fn read_request<B>(
     if !(target.starts_with('/') || target == "*") {
         return Err(Reason::Target.into());
     }
+    if request.headers().values().any(|value| is_padded(value.as_bytes())) {
+        return Err(Reason::HeaderValue.into());
+    }
     for part in [method, " ", target, " HTTP/1.1\r\n"] {
         text.extend_from_slice(part.as_bytes());
     }
@@ -70,6 +75,11 @@ pub(super) fn read_request<B>(
         }
         Parse::Complete => Ok(()),
     }
+}
+
+/// Whether a value begins or ends in white space, which in HTTP/1.1 would be none of it.
+fn is_padded(value: &[u8]) -> bool {
+    [value.first(), value.last()].into_iter().flatten().any(|b| matches!(b, b' ' | b'\t'))
 }
 
 /// The lines by which HTTP/1.1 asks for another protocol, or grants it.

@@ -4,6 +4,7 @@ mod applications;
 mod failures;
 mod floods;
 mod frames;
+mod heads;
 mod hops;
 mod limits;
 mod logs;
