@@ -21,6 +21,7 @@ mod protocols;
 mod reload;
 mod retries;
 mod routing;
+mod sockets;
 mod splits;
 mod stalls;
 mod sticky;

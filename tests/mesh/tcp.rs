@@ -30,6 +30,19 @@ async fn bytes_pass_both_ways_and_so_does_the_end_of_each() {
 }
 
 #[tokio::test]
+async fn a_server_that_has_said_all_still_hears() {
+    let mesh = databases().await;
+    let mut db = mesh.client("dc1/web").connect("db").await;
+    let greeted = greeting(&mut db).await;
+    db.send("enough\n").await;
+    assert_eq!(db.line().await, None, "its end arrives");
+    db.send("one more").await;
+    db.half_close().await;
+    mesh.app(&greeted).has_received(1).await;
+    assert_eq!(mesh.app(&greeted).last().text(), "one more");
+}
+
+#[tokio::test]
 async fn a_large_transfer_arrives_whole() {
     let mesh = databases().await;
     let mut db = mesh.client("dc1/web").connect("db").await;

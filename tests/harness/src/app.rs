@@ -134,6 +134,11 @@ impl App {
         &self.state.name
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn speaks(&self) -> Speaks {
         self.speaks
     }

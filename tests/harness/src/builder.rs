@@ -1,6 +1,7 @@
 //! What a mesh should have, said by its test.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::app::Speaks;
 use crate::entry::{Entry, exported_services};
@@ -105,8 +106,20 @@ impl ClusterBuilder {
 
     /// With `count` instances of a service that speaks TCP.
     #[must_use]
-    pub fn tcp_service(mut self, name: &str, count: usize) -> Self {
-        self.instances.extend((0..count).map(|index| InstanceBuilder::new(name, index, Speaks::Tcp)));
+    pub fn tcp_service(self, name: &str, count: usize) -> Self {
+        self.tcp_service_with(name, count, |_, instance| instance)
+    }
+
+    /// With `count` instances of a service that speaks TCP, each as `build` says from its index.
+    #[must_use]
+    pub fn tcp_service_with(
+        mut self,
+        name: &str,
+        count: usize,
+        build: impl Fn(usize, InstanceBuilder) -> InstanceBuilder,
+    ) -> Self {
+        let instance = |index| build(index, InstanceBuilder::new(name, index, Speaks::Tcp));
+        self.instances.extend((0..count).map(instance));
         let protocol = format!("Kind = \"service-defaults\"\nName = \"{name}\"\nProtocol = \"tcp\"\n");
         self.entries.push(protocol.as_str().into());
         self
@@ -149,6 +162,10 @@ pub struct InstanceBuilder {
     pub(crate) checks: String,
     pub(crate) drain_ms: u64,
     pub(crate) workers: usize,
+    /// Where its application is reached instead, if that is a Unix socket.
+    pub(crate) app_socket: Option<PathBuf>,
+    /// By upstream: the Unix sockets that its sidecar listens on instead of ports.
+    pub(crate) upstream_sockets: BTreeMap<String, PathBuf>,
 }
 
 impl InstanceBuilder {
@@ -165,6 +182,8 @@ impl InstanceBuilder {
             checks: String::new(),
             drain_ms: 10_000,
             workers: 1,
+            app_socket: None,
+            upstream_sockets: BTreeMap::new(),
         }
     }
 
@@ -193,6 +212,20 @@ impl InstanceBuilder {
     #[must_use]
     pub fn upstream_config(mut self, hcl: &str) -> Self {
         self.upstream_config.push_str(hcl);
+        self
+    }
+
+    /// Its sidecar reaches its application at this Unix socket.
+    #[must_use]
+    pub fn app_socket(mut self, path: PathBuf) -> Self {
+        self.app_socket = Some(path);
+        self
+    }
+
+    /// Its sidecar listens at this Unix socket for calls to `upstream`.
+    #[must_use]
+    pub fn upstream_socket(mut self, upstream: &str, path: PathBuf) -> Self {
+        self.upstream_sockets.insert(upstream.to_owned(), path);
         self
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 pub(crate) use self::call::lines;
@@ -155,7 +156,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(host: &str, stream: impl Io + 'static) -> Self {
+    /// A connection over anything that carries bytes.
+    pub fn new(host: &str, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self { host: host.to_owned(), wire: Wire::new(Box::new(stream)) }
     }
 

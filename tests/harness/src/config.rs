@@ -69,6 +69,14 @@ impl Registration {
         let mut upstreams_text = String::new();
         for (name, address) in upstreams {
             let (name, peer) = name.split_once('.').unwrap_or((name, ""));
+            let bind = match builder.upstream_sockets.get(name) {
+                Some(path) => format!("local_bind_socket_path = \"{}\"", path.display()),
+                None => format!(
+                    "local_bind_address = \"{}\"\n          local_bind_port    = {}",
+                    address.ip(),
+                    address.port()
+                ),
+            };
             // Writing to a String cannot fail.
             let _ = write!(
                 upstreams_text,
@@ -76,20 +84,20 @@ impl Registration {
         {{
           destination_name   = "{name}"
           destination_peer   = "{peer}"
-          local_bind_address = "{}"
-          local_bind_port    = {}
+          {bind}
           config {{
 {}
           }}
         }},"#,
-                address.ip(),
-                address.port(),
                 builder.upstream_config
             );
         }
         let meta: String =
             builder.meta.iter().map(|(key, value)| format!("\n    {key} = \"{value}\"")).collect();
         let datacenter = builder.datacenter.as_ref().map(|it| format!("\n  datacenter = \"{it}\""));
+        let app_socket = builder.app_socket.as_ref();
+        let app_socket =
+            app_socket.map(|path| format!("\n        local_service_socket_path = \"{}\"", path.display()));
         format!(
             r#"service {{
   name    = "{service}"
@@ -104,7 +112,7 @@ impl Registration {
     sidecar_service {{
       port = {sidecar_port}
       proxy {{
-        local_service_address = "{host}"
+        local_service_address = "{host}"{app_socket}
         config {{
 {proxy_config}
         }}
@@ -123,6 +131,7 @@ impl Registration {
             checks = builder.checks.replace("APP", &app.to_string()),
             sidecar_port = sidecar.port(),
             proxy_config = builder.proxy_config,
+            app_socket = app_socket.unwrap_or_default(),
         )
     }
 }
