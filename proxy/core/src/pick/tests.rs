@@ -221,6 +221,27 @@ fn connection_failures_eject_whatever_the_percentage() {
     }
 }
 
+/// Apart from 5xx answers, which come in at the same time and may eject nobody here.
+#[test]
+fn concurrent_connection_failures_trip_each_endpoint_of_any_fleet_exactly_once() {
+    for size in [1, 2, 9, 10] {
+        let policy = OutlierPolicy { max_ejection_percent: 0, ..OutlierPolicy::default() };
+        let target = Target { outlier: policy, ..target("web", &vec![1; size]) };
+        let fail = |outcome| {
+            let record = |endpoint| target.record(endpoint, outcome, Tick(1)) == Some(Change::Ejected);
+            (0..100).flat_map(|_| &target.endpoints).filter(|endpoint| record(endpoint)).count()
+        };
+        let trips: usize = std::thread::scope(|scope| {
+            let outcomes =
+                [Outcome::ConnectFailed, Outcome::Reset, Outcome::ConnectFailed, Outcome::TimedOut];
+            let threads = outcomes.map(|outcome| scope.spawn(move || fail(outcome)));
+            threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
+        });
+        let each: Vec<u64> = target.endpoints.iter().map(|endpoint| endpoint.ejections_total()).collect();
+        assert_eq!((trips, each), (size, vec![1; size]));
+    }
+}
+
 #[test]
 fn enforcing_is_the_chance_that_server_errors_eject() {
     let half = OutlierPolicy {
