@@ -6,10 +6,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, io};
 
 use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
@@ -113,12 +114,24 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
 
 /// So many loopback addresses that are free now.
 pub(crate) fn free_addresses<const N: usize>() -> Result<[SocketAddr; N], BenchError> {
-    let free = || -> io::Result<Vec<SocketAddr>> {
-        // All at once, or the same one might come twice.
-        let listeners: Vec<TcpListener> =
-            (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;
-        listeners.iter().map(TcpListener::local_addr).collect()
-    };
-    let addresses = free().map_err(|source| BenchError::io("find a free port", source))?;
-    addresses.try_into().map_err(|_| BenchError::io("find a free port", io::ErrorKind::Other.into()))
+    let found = free_ports(Ipv4Addr::LOCALHOST, N);
+    let found = found.map_err(|source| BenchError::io("find a free port", source))?;
+    found.try_into().map_err(|_| BenchError::io("find a free port", io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// So many ports of a host that are free now, and each handed out once.
+///
+/// They lie below those that the kernel gives to connections and to whoever asks for any: so nobody takes one by chance
+/// before it is listened on, or while its owner is dead.
+pub(crate) fn free_ports(host: Ipv4Addr, count: usize) -> io::Result<Vec<SocketAddr>> {
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(1021);
+    // Several runs share a machine.
+    let next = || begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT + FIRST;
+    let ports = (0..COUNT).map(|_| SocketAddr::from((host, next() as u16)));
+    let free: Vec<SocketAddr> =
+        ports.filter(|address| TcpListener::bind(address).is_ok()).take(count).collect();
+    if free.len() == count { Ok(free) } else { Err(io::ErrorKind::AddrInUse.into()) }
 }

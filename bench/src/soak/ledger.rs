@@ -18,7 +18,7 @@ const TOLD: usize = 20;
 
 /// The answers that Spillway makes itself: flag, status, what the body begins with, and whether it says that nothing
 /// was sent.
-const OWN: [Own; 11] = [
+const OWN: [Own; 12] = [
     Own { flag: "DPE", status: 400, begins: "malformed request", unsent: true },
     Own { flag: "NR", status: 404, begins: "no route", unsent: true },
     Own { flag: "RBAC", status: 403, begins: "denied", unsent: true },
@@ -34,6 +34,13 @@ const OWN: [Own; 11] = [
     Own { flag: "UT", status: 504, begins: "request timeout", unsent: false },
     Own { flag: "UO", status: 503, begins: "limit reached", unsent: true },
     Own { flag: "RL", status: 429, begins: "rate limit", unsent: true },
+    // Of two that begin alike, the longer one stands first.
+    Own {
+        flag: "DC",
+        status: 503,
+        begins: "draining: this process is about to stop, without",
+        unsent: false,
+    },
     Own { flag: "DC", status: 503, begins: "draining", unsent: true },
 ];
 

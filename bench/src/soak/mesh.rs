@@ -1,7 +1,7 @@
 //! The mesh of a soak: its files, and the sidecars as processes that can be killed.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::{io, process};
@@ -11,6 +11,7 @@ use spillway_core::entry::CaConfig;
 
 use super::ledger::RETRIES;
 use crate::error::BenchError;
+use crate::group::free_ports;
 
 /// Where one instance listens.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,7 @@ impl Mesh {
     /// Writes everything and starts every sidecar. They listen a little later.
     pub(crate) fn start(dir: &Path, spillway: &Path, instances: usize) -> Result<Self, BenchError> {
         let failed = |source| BenchError::io("lay out the mesh", source);
-        let free = free_ports(3 * instances + 1).map_err(failed)?;
+        let free = free_ports(own_host(), 3 * instances + 1).map_err(failed)?;
         let place = |at: usize| Place { link: free[3 * at], public: free[3 * at + 1], app: free[3 * at + 2] };
         let mut mesh = Self {
             dir: dir.to_owned(),
@@ -126,13 +127,9 @@ impl Drop for Mesh {
     }
 }
 
-/// Free ports of a loopback address that no other process is likely to have: what an instance gives up can be bound
-/// again, as the ports that the kernel hands out to connections are those of 127.0.0.1.
-fn free_ports(count: usize) -> io::Result<Vec<SocketAddr>> {
-    let host = Ipv4Addr::from_bits(0x7f80_0000 | process::id() & 0x003f_ffff);
-    let listeners: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind((host, 0))).collect::<io::Result<_>>()?;
-    listeners.iter().map(TcpListener::local_addr).collect()
+/// A loopback address that no other process is likely to have.
+fn own_host() -> Ipv4Addr {
+    Ipv4Addr::from_bits(0x7f80_0000 | process::id() & 0x003f_ffff)
 }
 
 fn instance(at: usize, place: Place) -> String {
