@@ -13,6 +13,7 @@ pub mod body;
 pub mod buffer;
 pub mod checks;
 pub mod conn;
+mod connect;
 pub mod deadline;
 mod descriptors;
 pub mod dial;

@@ -23,8 +23,8 @@ use super::transport::{Heard, Transport};
 use super::{
     CONNECTION_WINDOW, MAX_EARLY_RESETS, MAX_HEADER_LIST, MAX_PROVOKED_RESETS, SEND_BUFFER, STREAM_WINDOW,
 };
-use crate::attempt::overflow;
 use crate::conn::Conn;
+use crate::connect::overflow;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, dial, until};
 use crate::dialing::Dialing;

@@ -121,8 +121,8 @@ impl Drop for Sessions {
     }
 }
 
-/// A way to the pick's endpoint: a substream on an open session, else on a new one; a connection of its own where the
-/// other side knows no sessions. None when the deadline comes first.
+/// A way to the pick's endpoint: a substream on an open session unless it is to be `fresh`, else on a new one; a
+/// connection of its own where the other side knows no sessions. None when the deadline comes first.
 ///
 /// # Errors
 /// When there is no connection to be had.
@@ -130,12 +130,15 @@ pub(crate) async fn open(
     worker: &Rc<Worker>,
     pick: &Pick<'_>,
     deadline: &Deadline,
+    fresh: bool,
 ) -> Option<Result<Hop, DialError>> {
     /// A dialed session may be full when it is one's turn, or told to go away at once.
     const DIALS: usize = 3;
     let (sessions, counters) = worker.pools.sessions(pick.endpoint, &worker.shared.stats);
-    for _ in 0..DIALS {
-        if let Some(hop) = sessions.substream() {
+    for dials in 0..DIALS {
+        if (!fresh || dials > 0)
+            && let Some(hop) = sessions.substream()
+        {
             return Some(Ok(hop));
         }
         if sessions.plain.get() {

@@ -76,10 +76,11 @@ async fn ask(
 }
 
 fn request(uri: &Uri, method: &Method, body: &str, check: &Check) -> io::Result<Request<Full<Bytes>>> {
-    let path = uri.path_and_query().map_or("/", |it| it.as_str());
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = format!("{}{query}", if uri.path().is_empty() { "/" } else { uri.path() });
     let mut request = Request::new(Full::new(Bytes::from(body.to_owned())));
     *request.method_mut() = method.clone();
-    *request.uri_mut() = path.parse().map_err(|error| invalid(path, error))?;
+    *request.uri_mut() = path.parse().map_err(|error| invalid(&path, error))?;
     let headers = request.headers_mut();
     for (name, values) in &check.headers {
         let name: HeaderName = name.parse().map_err(|error| invalid(name, error))?;

@@ -2,7 +2,7 @@
 //!
 //! On the control thread. [`RegisteredChecks`] holds where they stand; a plane says which ones there are when it
 //! assembles, and is asked to assemble anew when the verdict changes. What a row of results means is in
-//! [`spillway_core::check`]. Kept out: how one is run ([`probe`]), the checks of endpoints that we dial
+//! [`spillway_core::check`]. Kept out: how one is run (`probe`), the checks of endpoints that we dial
 //! ([`crate::checks`]), and what a refusal looks like (the sidecar).
 
 mod connect;

@@ -19,9 +19,9 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use spillway_core::pick::Pick;
 
 use super::{Bridge, Up};
-use crate::attempt::overflow;
 use crate::body::Broken;
 use crate::conn::Conn;
+use crate::connect::overflow;
 use crate::deadline::Deadline;
 use crate::dial::{dial_http1, until};
 use crate::forward::Failure;
