@@ -6,6 +6,14 @@ use super::frame::Violation;
 use super::{WINDOW, WINDOW_MAX};
 use crate::buffer::Buffers;
 
+/// What a sender is to be given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Credit {
+    pub(super) bytes: u32,
+    /// The sender may be waiting for it. Else it can leave with whatever is written next.
+    pub(super) urgent: bool,
+}
+
 /// A substream as its session keeps it.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -90,7 +98,7 @@ impl Lane {
     }
 
     /// Takes `n` bytes of what is unread; the credit that is to be given for it, once it is worth a frame.
-    pub(super) fn consume(&mut self, n: usize) -> Option<u32> {
+    pub(super) fn consume(&mut self, n: usize) -> Option<Credit> {
         self.start += n;
         let drained = self.start == self.received.len();
         if drained {
@@ -106,8 +114,9 @@ impl Lane {
             self.owed += self.window;
             self.window *= 2;
         }
+        let urgent = self.granted < self.window / 4;
         self.granted += self.owed;
-        Some(std::mem::take(&mut self.owed))
+        Some(Credit { bytes: std::mem::take(&mut self.owed), urgent })
     }
 
     /// The buffer of what was received, when all of that was read.
@@ -169,8 +178,9 @@ mod tests {
         for lane in [&mut quick, &mut slow] {
             assert_eq!(lane.receive(&vec![0; half + 1], &Buffers::default()), Ok(()));
         }
-        assert_eq!(quick.consume(half + 1), Some(WINDOW / 2 + 1 + WINDOW));
-        assert_eq!(slow.consume(half), Some(WINDOW / 2), "what it has read, and no more");
+        let given = |credit: Option<Credit>| credit.map(|it| it.bytes);
+        assert_eq!(given(quick.consume(half + 1)), Some(WINDOW / 2 + 1 + WINDOW));
+        assert_eq!(given(slow.consume(half)), Some(WINDOW / 2), "what it has read, and no more");
         assert_eq!(slow.unread().len(), 1);
     }
 
@@ -181,10 +191,20 @@ mod tests {
         for _ in 0..1_000 {
             let n = credit.min(1 << 16);
             assert_eq!(lane.receive(&vec![0; n], &buffers), Ok(()));
-            credit = credit - n + lane.consume(n).map_or(0, |given| given as usize);
+            credit = credit - n + lane.consume(n).map_or(0, |given| given.bytes as usize);
             assert!(credit <= WINDOW_MAX as usize);
         }
         assert!(credit > WINDOW_MAX as usize / 2);
+    }
+
+    #[test]
+    fn credit_is_urgent_when_its_sender_has_little_left() {
+        for (sent, urgent) in [(WINDOW / 2, false), (WINDOW, true)] {
+            let mut lane = Lane::new(1);
+            assert_eq!(lane.receive(&vec![0; sent as usize], &Buffers::default()), Ok(()));
+            let credit = lane.consume(sent as usize);
+            assert_eq!(credit.map(|it| it.urgent), Some(urgent), "after {sent} bytes");
+        }
     }
 
     #[test]

@@ -83,13 +83,19 @@ impl State {
         lane(&mut self.places, id)
     }
 
+    /// Has a frame sent in this turn.
     fn push(&mut self, kind: Kind, id: u32, payload: &[u8]) {
+        self.put(kind, id, payload);
+        self.driver.wake();
+    }
+
+    /// Puts a frame where it leaves with the next one, or when the driver is next woken.
+    fn put(&mut self, kind: Kind, id: u32, payload: &[u8]) {
         if self.output.capacity() == 0 {
             self.output = self.buffers.output();
         }
         Head { kind, length: payload.len(), id }.write(&mut self.output);
         self.output.extend_from_slice(payload);
-        self.driver.wake();
     }
 
     fn unwritten(&self) -> usize {
@@ -342,7 +348,11 @@ impl AsyncRead for Substream {
         let credit = lane.consume(n);
         state.release_drained(self.id);
         if let Some(credit) = credit {
-            state.push(Kind::Credit, self.id, &credit.to_be_bytes());
+            state.put(Kind::Credit, self.id, &credit.bytes.to_be_bytes());
+            // A sender that has some left sends more, which wakes the driver.
+            if credit.urgent {
+                state.driver.wake();
+            }
         }
         Poll::Ready(Ok(()))
     }
