@@ -22,6 +22,7 @@ pub mod downstream;
 pub mod draw;
 pub mod forward;
 pub mod generation;
+mod heads;
 pub mod http1;
 pub mod http2;
 pub mod inbound;

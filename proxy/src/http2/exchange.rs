@@ -26,12 +26,12 @@ use super::received::Received;
 use super::upstream::{self, Opened, Place};
 use super::{grpc, head};
 use crate::access_log::Record;
-use crate::attempt::{answer, as_decided, new_request_id, own_lines, retried_before};
 use crate::body::{self, Broken};
 use crate::conn::Conn;
 use crate::connect::connect;
 use crate::forward::{Answer, Exchange, Failure, overdue};
 use crate::generation::Role;
+use crate::heads::{answer, as_decided, new_request_id, own_lines, retried_before};
 use crate::http1::{
     self, BodyReader, Framing, HeadView, MOST_INFORMATIONAL, Malformed, Parse, RequestFacts, RequestOut,
     ResponseFraming, ResponseHead, ResponseOut, parse_response, write_request,

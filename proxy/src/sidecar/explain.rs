@@ -26,7 +26,7 @@ pub(crate) use api::ExplainApi;
 
 use super::{Registered, datacenter, registered, resolve, source, upstream_recipe};
 use crate::assembly::Recipe;
-use crate::attempt::as_decided;
+use crate::heads::as_decided;
 use crate::http1::{
     HeadView, Limits, Malformed, Parse, Reason, RequestHead, RequestOut, parse_request, write_request,
 };
