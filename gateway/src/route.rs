@@ -234,7 +234,7 @@ async fn terminate(
         ..Facts::of(slot, Role::Gateway)
     };
     let downstream = Conn::new(stream, &worker.buffers);
-    serve_http(Rc::clone(worker), downstream, facts, protocol).await;
+    serve_http(Rc::clone(worker), downstream, facts).await;
 }
 
 /// The ends of a connection that asked for `name` in the clear.

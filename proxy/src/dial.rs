@@ -13,7 +13,7 @@ use spillway_core::endpoint::{Address, Endpoint};
 use spillway_core::entry::Protocol;
 use spillway_core::name::Locus;
 use spillway_core::outlier::Outcome;
-use spillway_core::pick::{Target, TargetTls, Via};
+use spillway_core::pick::{Pick, Target, TargetTls, Via};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
@@ -63,6 +63,15 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// The pick's endpoint takes connections and ends them before they can be used.
+    pub(crate) fn ended_early(pick: &Pick<'_>) -> Self {
+        Self::Connect {
+            target: pick.target.id.to_string(),
+            endpoint: pick.endpoint.address.clone(),
+            source: io::ErrorKind::ConnectionReset.into(),
+        }
+    }
+
     /// What it says about the endpoint: nothing, where it is us who lack something.
     pub fn outcome(&self) -> Outcome {
         // Too many open files, here or on the host; no memory; no port left to dial from.

@@ -94,6 +94,13 @@ pub struct Answer {
     pub verdict_follows: bool,
 }
 
+impl Answer {
+    /// What it says about the endpoint, with what its trailers said when it was passed on.
+    fn outcome_with(self, trailing: Option<u8>) -> Outcome {
+        outcome(Self { grpc_status: trailing.or(self.grpc_status), ..self })
+    }
+}
+
 /// Why an attempt gave no answer, or an answer did not reach the downstream whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -292,20 +299,14 @@ pub async fn forward<E: Exchange>(worker: &Rc<Worker>, service: &Service, exchan
                 counters.answered(answer.status);
                 story.answered(worker, exchange);
                 let passed_on = exchange.respond(&pick, &decision).await;
-                match &passed_on {
-                    Ok(status) if answer.verdict_follows => {
-                        attempt.end(outcome(Answer { grpc_status: *status, ..answer }));
-                    }
-                    Ok(_) => attempt.end(Outcome::Abandoned),
-                    Err(failure) => attempt.fail(failure),
-                }
+                attempt.passed_on(answer, &passed_on);
                 // What went elsewhere before took the time of others, too, and a tunnel that of its users.
                 if let Some(took) = request.done(passed_on.is_ok())
                     && tried.len() == 1
                     && answer.status != 101
                 {
-                    let grpc_status = passed_on.as_ref().ok().copied().flatten().or(answer.grpc_status);
-                    let failed = outcome(Answer { grpc_status, ..answer }) != Outcome::Served;
+                    let trailing = passed_on.as_ref().ok().copied().flatten();
+                    let failed = answer.outcome_with(trailing) != Outcome::Served;
                     pick.target.answered(pick.endpoint, took, failed, worker.now());
                 }
                 let ended = Ended::Answered(answer, &passed_on);
@@ -461,6 +462,15 @@ impl<'a> Attempt<'a> {
         if let Some(change) = self.target.record(self.endpoint, outcome, self.worker.now()) {
             let (target, endpoint) = (&self.target.id, &self.endpoint.address);
             tracing::info!(%target, %endpoint, ?change, "outlier ejection");
+        }
+    }
+
+    /// Ends it by what became of its answer: as its verdict says where that stood behind it, else as it was recorded.
+    fn passed_on(self, answer: Answer, passed_on: &Result<Option<u8>, Failure>) {
+        match passed_on {
+            Ok(trailing) if answer.verdict_follows => self.end(answer.outcome_with(*trailing)),
+            Ok(_) => self.end(Outcome::Abandoned),
+            Err(failure) => self.fail(failure),
         }
     }
 

@@ -88,7 +88,7 @@ async fn serve(inbound: Arc<Inbound>, worker: Rc<Worker>, socket: Socket) {
     let conn = Conn::new(stream, &worker.buffers);
     match protocol {
         Protocol::Tcp => serve_tcp(worker, conn, facts).await,
-        Protocol::Http | Protocol::Http2 | Protocol::Grpc => serve_http(worker, conn, facts, protocol).await,
+        Protocol::Http | Protocol::Http2 | Protocol::Grpc => serve_http(worker, conn, facts).await,
     }
 }
 

@@ -45,6 +45,6 @@ async fn serve(outbound: Arc<Outbound>, worker: Rc<Worker>, socket: Socket) {
     let facts = Facts { address, identity, ..Facts::of(slot, Role::Outbound) };
     match protocol {
         Protocol::Tcp => serve_tcp(worker, conn, facts).await,
-        Protocol::Http | Protocol::Http2 | Protocol::Grpc => serve_http(worker, conn, facts, protocol).await,
+        Protocol::Http | Protocol::Http2 | Protocol::Grpc => serve_http(worker, conn, facts).await,
     }
 }

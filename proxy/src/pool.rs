@@ -198,7 +198,8 @@ impl Pools {
             || pools.iter().any(|pool| pool.multiplexed.give_up_one(usize::MAX));
     }
 
-    /// Closes what has idled too long or is in the way of somebody in line, what the other side closed, and what belongs to endpoints that are gone.
+    /// Closes what has idled too long or is in the way of somebody in line, what the other side closed, and what belongs
+    /// to endpoints that are gone.
     pub fn sweep(&self, now: Tick) {
         if !now.0.is_multiple_of(SWEEP_EVERY) {
             return;

@@ -23,7 +23,7 @@ use crate::worker::Worker;
 /// Serves requests on `conn`, in whichever version of HTTP it begins to speak.
 ///
 /// TLS has said which by ALPN; else the first bytes tell, of which one is enough unless it is a `P`.
-pub async fn serve_http(worker: Rc<Worker>, conn: Conn, facts: Facts, _protocol: Protocol) {
+pub async fn serve_http(worker: Rc<Worker>, conn: Conn, facts: Facts) {
     if conn.stream.alpn() == Some(MULTIPLEXED) {
         return Box::pin(mux::serve(worker, conn, facts)).await;
     }

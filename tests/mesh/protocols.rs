@@ -14,8 +14,8 @@ struct Pair<'a> {
     grpc: bool,
 }
 
-/// One service of each protocol: `http` to an application that speaks HTTP/1.1, the others to one of HTTP/2.
-async fn mesh() -> Mesh {
+/// One service of each protocol: the application of `lines` speaks HTTP/1.1, those of the others HTTP/2.
+pub(super) async fn mesh() -> Mesh {
     let cluster = Mesh::builder().cluster("dc1", |c| {
         c.service("web", 1)
             .service("lines", 1)

@@ -2,6 +2,8 @@
 
 use spillway_harness::{Answer, Client, Connection, InstanceBuilder, Mesh, Reply, Tunnel};
 
+use super::protocols::mesh;
+
 const SERVICES: [&str; 3] = ["lines", "frames", "calls"];
 
 /// What a WebSocket of HTTP/1.1 begins with; the key and what accepts it are those of RFC 6455.
@@ -12,17 +14,6 @@ const UPGRADE: [(&str, &str); 4] = [
     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ];
 const ACCEPTED: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-/// One service of each protocol: `lines` speaks HTTP/1.1, the others HTTP/2.
-async fn mesh() -> Mesh {
-    let cluster = Mesh::builder().cluster("dc1", |c| {
-        c.service("web", 1)
-            .service("lines", 1)
-            .http2_service("frames", 1, "http2")
-            .http2_service("calls", 1, "grpc")
-    });
-    cluster.start().await
-}
 
 /// Asks in HTTP/1.1's way.
 async fn upgrade(client: &Client, upstream: &str) -> (Connection, Answer) {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 use spillway_core::breaker::Breaker;
 use spillway_core::outlier::Outlier;
+use spillway_core::pick::Target;
 
 use super::clusters;
 use crate::refusal::Refusal;
@@ -63,6 +64,47 @@ impl Stat {
     }
 }
 
+/// The numbers of one cluster.
+fn of_cluster(shared: &Shared, name: &str, target: &Target, all: &mut Vec<Stat>) {
+    let label = Some(("envoy_cluster_name", name));
+    let mut sums = [0; 7];
+    for endpoint in &target.endpoints {
+        for (sum, (_, value, _)) in sums.iter_mut().zip(clusters::counters(shared, endpoint)) {
+            *sum += value;
+        }
+    }
+    let [cx_total, cx_connect_fail, rq_total, rq_success, rq_error, cx_active, rq_active] = sums;
+    let out = |outlier: Outlier| outlier.is_out();
+    let ejected = target.endpoints.iter().filter(|endpoint| out(endpoint.outlier())).count() as u64;
+    let ejections = target.endpoints.iter().map(|endpoint| endpoint.ejections_total()).sum();
+    let members = target.endpoints.len() as u64;
+    let Breaker { load, thresholds: most } = &target.breaker;
+    let open = |there_are: u32, most: u32| u64::from(there_are >= most);
+    for (stat, gauge, value) in [
+        ("upstream_cx_total", false, cx_total),
+        ("upstream_cx_connect_fail", false, cx_connect_fail),
+        ("upstream_cx_active", true, cx_active),
+        ("upstream_rq_total", false, rq_total),
+        ("upstream_rq_2xx_to_4xx", false, rq_success),
+        ("upstream_rq_5xx", false, rq_error),
+        ("upstream_rq_active", true, rq_active),
+        ("membership_total", true, members),
+        ("membership_healthy", true, members - ejected),
+        ("upstream_cx_overflow", false, load.connection_overflows()),
+        ("upstream_rq_pending_overflow", false, load.pending_overflows()),
+        ("upstream_rq_retry_overflow", false, load.retry_overflows()),
+        ("upstream_rq_pending_active", true, load.pending().into()),
+        ("circuit_breakers.default.cx_open", true, open(load.connections(), most.connections)),
+        ("circuit_breakers.default.rq_pending_open", true, open(load.pending(), most.pending)),
+        ("circuit_breakers.default.rq_open", true, open(load.requests(), most.requests)),
+        ("circuit_breakers.default.rq_retry_open", true, open(load.retries(), load.retry_budget())),
+        ("outlier_detection.ejections_active", true, ejected),
+        ("outlier_detection.ejections_enforced_total", false, ejections),
+    ] {
+        all.push(Stat::new("cluster", label, stat, gauge, value));
+    }
+}
+
 /// Every number there is, by name.
 pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) -> Vec<Stat> {
     let mut all = Vec::new();
@@ -84,43 +126,7 @@ pub(super) fn collect(shared: &Shared, reloads: &Reloads, connections: usize) ->
     }
     all.extend(empty_legs.iter().map(|((service, leg), count)| Stat::empty_leg(service, leg, *count)));
     for (name, target) in clusters::targets(shared) {
-        let label = Some(("envoy_cluster_name", &*name));
-        let mut sums = [0; 7];
-        for endpoint in &target.endpoints {
-            for (sum, (_, value, _)) in sums.iter_mut().zip(clusters::counters(shared, endpoint)) {
-                *sum += value;
-            }
-        }
-        let [cx_total, cx_connect_fail, rq_total, rq_success, rq_error, cx_active, rq_active] = sums;
-        let out = |outlier: Outlier| outlier.is_out();
-        let ejected = target.endpoints.iter().filter(|endpoint| out(endpoint.outlier())).count() as u64;
-        let ejections = target.endpoints.iter().map(|endpoint| endpoint.ejections_total()).sum();
-        let members = target.endpoints.len() as u64;
-        let Breaker { load, thresholds: most } = &target.breaker;
-        let open = |there_are: u32, most: u32| u64::from(there_are >= most);
-        for (stat, gauge, value) in [
-            ("upstream_cx_total", false, cx_total),
-            ("upstream_cx_connect_fail", false, cx_connect_fail),
-            ("upstream_cx_active", true, cx_active),
-            ("upstream_rq_total", false, rq_total),
-            ("upstream_rq_2xx_to_4xx", false, rq_success),
-            ("upstream_rq_5xx", false, rq_error),
-            ("upstream_rq_active", true, rq_active),
-            ("membership_total", true, members),
-            ("membership_healthy", true, members - ejected),
-            ("upstream_cx_overflow", false, load.connection_overflows()),
-            ("upstream_rq_pending_overflow", false, load.pending_overflows()),
-            ("upstream_rq_retry_overflow", false, load.retry_overflows()),
-            ("upstream_rq_pending_active", true, load.pending().into()),
-            ("circuit_breakers.default.cx_open", true, open(load.connections(), most.connections)),
-            ("circuit_breakers.default.rq_pending_open", true, open(load.pending(), most.pending)),
-            ("circuit_breakers.default.rq_open", true, open(load.requests(), most.requests)),
-            ("circuit_breakers.default.rq_retry_open", true, open(load.retries(), load.retry_budget())),
-            ("outlier_detection.ejections_active", true, ejected),
-            ("outlier_detection.ejections_enforced_total", false, ejections),
-        ] {
-            all.push(Stat::new("cluster", label, stat, gauge, value));
-        }
+        of_cluster(shared, &name, &target, &mut all);
     }
     for check in shared.registered.shown() {
         let value = check.status as u64;

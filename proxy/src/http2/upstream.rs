@@ -333,11 +333,7 @@ async fn place(
             return Ok(opened);
         }
     }
-    Err(Failure::Dial(DialError::Connect {
-        target: pick.target.id.to_string(),
-        endpoint: pick.endpoint.address.clone(),
-        source: io::ErrorKind::ConnectionReset.into(),
-    }))
+    Err(Failure::Dial(DialError::ended_early(pick)))
 }
 
 /// What a stream gets that found no connection with room for it.

@@ -165,9 +165,5 @@ pub(crate) async fn open(
             Err(error) => return Some(Err(error)),
         }
     }
-    Some(Err(DialError::Connect {
-        target: pick.target.id.to_string(),
-        endpoint: pick.endpoint.address.clone(),
-        source: std::io::ErrorKind::ConnectionReset.into(),
-    }))
+    Some(Err(DialError::ended_early(pick)))
 }

@@ -88,7 +88,7 @@ impl Serve for Front {
                 vouched,
                 ..Facts::of(ServiceSlot(0), self.role)
             };
-            serve_http(worker, conn, facts, self.protocol).await;
+            serve_http(worker, conn, facts).await;
         })
     }
 }
